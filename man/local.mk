@@ -1,0 +1,4 @@
+# Manual pages.
+dist_man_MANS += \
+	man/libquarry.3 \
+	man/quarry.7

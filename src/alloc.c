@@ -1,0 +1,200 @@
+/*
+ * alloc.c: the slow half of malloc and free, and their relatives. Layer 5.
+ *
+ *     bytes <= 1 KiB       magazine by table                 (inline)
+ *     bytes <= 128 KiB     magazine by arithmetic
+ *     beyond               a run of granules
+ *     no magazines         the common heap, one block at a time
+ */
+#include "alloc.h"
+
+#include "fatal.h"
+#include "heap.h"
+#include "large.h"
+#include "os.h"
+#include "reclaim.h"
+#include "remote.h"
+#include "sizeclass.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void *out_of_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* One try; NULL when there is no memory. */
+static void *take_block(unsigned class)
+{
+    struct qyi_magazines *mine = qyi_my_magazines;
+    if (QYI_UNLIKELY(mine == &qyi_no_magazines) && (mine = qyi_thread_attach(false)) == NULL)
+        return qyi_start() ? qyi_common_take_one(class) : NULL;
+    bool slow;
+    void *block = qyi_magazines_take(mine, class, &slow);
+    if (slow)
+        qyi_reclaim_tick(mine);
+    return block;
+}
+
+/* A block of a class; NULL and ENOMEM when there is none even after everything free has been gathered. */
+static void *take_block_hard(unsigned class)
+{
+    void *block = take_block(class);
+    if (QYI_LIKELY(block != NULL))
+        return block;
+    qyi_reclaim_all();
+    block = take_block(class);
+    return block != NULL ? block : out_of_memory();
+}
+
+static void *take_large(size_t bytes, size_t align, bool zero)
+{
+    if (bytes > QYI_SIZE_LIMIT || !qyi_start())
+        return out_of_memory();
+    void *p = qyi_large_take(bytes, align, zero);
+    if (p == NULL) {
+        qyi_reclaim_all();
+        p = qyi_large_take(bytes, align, zero);
+    }
+    qyi_reclaim_tick_now(NULL);
+    return p != NULL ? p : out_of_memory();
+}
+
+QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
+{
+    if (QYI_UNLIKELY(bytes > QYI_SMALL_BYTES))
+        return take_large(bytes, 1, false);
+    return take_block_hard(qyi_class_of(bytes));
+}
+
+/* The entry of p's granule; aborts if p cannot be a block. */
+static uint64_t entry_of(const void *p, const char *function)
+{
+    const size_t offset = qyi_region_offset(p);
+    if (!qyi_region_has(offset))
+        qyi_fatal_pointer(function, p, 0, "not a pointer from this allocator");
+    const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
+    if (entry == 0)
+        qyi_fatal_pointer(function, p, 0, "nothing is allocated there: freed already, or never allocated");
+    return entry;
+}
+
+static bool is_large(uint64_t entry)
+{
+    return (entry & QYI_ENTRY_LARGE) != 0;
+}
+
+/* The thread's own blocks do, and those of the common classes, whoever allocated them. */
+static bool goes_to_magazine(const struct qyi_magazines *mine, uint64_t entry)
+{
+    if ((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)
+        return true;
+    return qyi_class_is_common(qyi_entry_class(entry)) && qyi_entry_owner(entry) == qyi_common->id;
+}
+
+QYI_NOINLINE void qyi_free_slow(void *p)
+{
+    if (p == NULL)
+        return;
+    const uint64_t entry = entry_of(p, "free");
+    if (is_large(entry)) {
+        qyi_large_give(p);
+        qyi_reclaim_tick_now(NULL);
+        return;
+    }
+    struct qyi_magazines *mine = qyi_my_magazines;
+    if (QYI_UNLIKELY(mine == &qyi_no_magazines))
+        mine = qyi_thread_attach(true);
+    if (mine == NULL || !goes_to_magazine(mine, entry))
+        qyi_remote_free(mine, p, entry);
+    else if (!qyi_magazines_give(mine, qyi_entry_class(entry), p))
+        return;
+    qyi_reclaim_tick(mine);
+}
+
+void *qyi_calloc(size_t count, size_t each)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, each, &bytes))
+        return out_of_memory();
+    if (bytes > QYI_SMALL_BYTES)
+        return take_large(bytes, 1, true);
+    void *block = qyi_malloc(bytes);
+    return block == NULL ? NULL : memset(block, 0, bytes);
+}
+
+void *qyi_aligned(size_t align, size_t bytes)
+{
+    if (align <= QYI_STEP_BYTES)
+        return qyi_malloc(bytes);
+    if (bytes > QYI_SIZE_LIMIT || align > QYI_SIZE_LIMIT)
+        return out_of_memory();
+    if (bytes <= QYI_SMALL_BYTES && align <= QYI_GRANULE_BYTES) {
+        /* slabs start at a granule, so a class that is a multiple of the alignment has aligned blocks */
+        for (unsigned class = qyi_class_of(qyi_max(bytes, align)); class < QYI_CLASS_COUNT; class++) {
+            if (qyi_classes[class].bytes % align == 0)
+                return take_block_hard(class);
+        }
+    }
+    return take_large(bytes, align, false);
+}
+
+size_t qyi_usable_size(const void *p, const char *function)
+{
+    if (p == NULL)
+        return 0;
+    const uint64_t entry = entry_of(p, function);
+    if (is_large(entry))
+        return qyi_large_at(p, function)->bytes;
+    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
+    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry);
+    const size_t offset = qyi_region_offset(p) - ((size_t)granule << QYI_GRANULE_SHIFT);
+    if (qyi_block_number(class, (uint32_t)offset) >= class->block_count)
+        qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
+    return class->bytes;
+}
+
+static void *move_block(void *p, size_t old_bytes, size_t bytes)
+{
+    void *target = qyi_malloc(bytes);
+    if (target == NULL)
+        return NULL;
+    memcpy(target, p, qyi_min(old_bytes, bytes));
+    qyi_free(p);
+    return target;
+}
+
+void *qyi_realloc(void *p, size_t bytes)
+{
+    if (p == NULL)
+        return qyi_malloc(bytes);
+    if (bytes == 0) {
+        qyi_free(p);
+        return NULL;
+    }
+    if (bytes > QYI_SIZE_LIMIT)
+        return out_of_memory();
+    const size_t usable = qyi_usable_size(p, "realloc");
+    if (is_large(qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT))) {
+        if (bytes <= QYI_SMALL_BYTES / 2)
+            return move_block(p, usable, bytes);
+        void *resized = qyi_large_resize(p, bytes);
+        qyi_reclaim_tick_now(NULL);
+        return resized != NULL ? resized : out_of_memory();
+    }
+    if (bytes <= usable && bytes >= usable / 2)
+        return p; /* half of a block is not worth a copy */
+    return move_block(p, usable, bytes);
+}
+
+size_t qyi_good_size(size_t bytes)
+{
+    if (!qyi_start() || bytes > QYI_SIZE_LIMIT)
+        return 0;
+    if (bytes <= QYI_SMALL_BYTES)
+        return qyi_classes[qyi_class_of(bytes)].bytes;
+    return qyi_align_up(bytes, qyi_os_page_bytes);
+}

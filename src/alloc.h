@@ -1,0 +1,55 @@
+/*
+ * alloc.h: malloc, free and their relatives, by size and by state. Layer 5.
+ *
+ * The fast paths are inline, so that both the interposed names and the qy_ names contain them. Functions that allocate
+ * return NULL with errno ENOMEM when they cannot, and leave errno alone when they can; free never changes it.
+ */
+#ifndef QYI_ALLOC_H
+#define QYI_ALLOC_H
+
+#include "base.h"
+#include "magazine.h"
+#include "region.h"
+
+void *qyi_malloc_slow(size_t bytes);
+void qyi_free_slow(void *p);
+
+QYI_INLINE void *qyi_malloc(size_t bytes)
+{
+    if (QYI_LIKELY(bytes <= QYI_TABLE_BYTES)) {
+        void *block;
+        if (QYI_LIKELY(qyi_magazine_pop(qyi_magazine_for(qyi_my_magazines, bytes), &block)))
+            return block;
+    }
+    return qyi_malloc_slow(bytes);
+}
+
+QYI_INLINE void qyi_free(void *p)
+{
+    const size_t offset = qyi_region_offset(p);
+    if (QYI_LIKELY(qyi_region_has(offset))) {
+        struct qyi_magazines *mine = qyi_my_magazines;
+        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT) ^ mine->key;
+        if (QYI_LIKELY(entry < QYI_ENTRY_PLAIN_LIMIT)) {
+            const size_t class_offset = entry & (0xff << QYI_ENTRY_CLASS_SHIFT);
+            struct qyi_magazine *magazine = (struct qyi_magazine *)((char *)mine->magazine + class_offset);
+            if (QYI_LIKELY(qyi_magazine_push(magazine, p)))
+                return;
+        }
+    }
+    qyi_free_slow(p);
+}
+
+void *qyi_calloc(size_t count, size_t bytes);
+void *qyi_realloc(void *p, size_t bytes);
+
+/* align is a power of two. */
+void *qyi_aligned(size_t align, size_t bytes);
+
+/* Bytes of the block that p is the start of; 0 for NULL. function is for messages. */
+size_t qyi_usable_size(const void *p, const char *function);
+
+/* Bytes that a request for this many would get; 0 if it would be refused. */
+size_t qyi_good_size(size_t bytes);
+
+#endif

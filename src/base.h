@@ -1,0 +1,90 @@
+/*
+ * base.h: what every file may use: attributes, units, alignment and checked arithmetic. Layer 0.
+ */
+#ifndef QYI_BASE_H
+#define QYI_BASE_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if __SIZEOF_POINTER__ != 8
+#error "Quarry needs 64-bit pointers: its region is larger than a 32-bit address space"
+#endif
+
+/* Attributes: the only macros that stand for code. */
+#define QYI_LIKELY(x) __builtin_expect(!!(x), 1)
+#define QYI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define QYI_NOINLINE __attribute__((noinline))
+/* On variables of other files, so that they are reached without the global offset table. */
+#define QYI_HIDDEN __attribute__((visibility("hidden")))
+#define QYI_COLD __attribute__((cold, noinline))
+#define QYI_INLINE static inline __attribute__((always_inline))
+#define QYI_CACHE_LINE 64
+#define QYI_LINE_ALIGNED __attribute__((aligned(QYI_CACHE_LINE)))
+
+static const size_t QYI_KIB = (size_t)1 << 10;
+static const size_t QYI_MIB = (size_t)1 << 20;
+static const size_t QYI_GIB = (size_t)1 << 30;
+
+/* malloc and friends refuse anything larger: pointer differences must not overflow. */
+static const size_t QYI_SIZE_LIMIT = PTRDIFF_MAX;
+
+QYI_INLINE bool qyi_is_power_of_two(size_t n)
+{
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+/* align is a power of two; the caller has excluded overflow. */
+QYI_INLINE size_t qyi_align_up(size_t n, size_t align)
+{
+    return (n + align - 1) & ~(align - 1);
+}
+
+QYI_INLINE size_t qyi_align_down(size_t n, size_t align)
+{
+    return n & ~(align - 1);
+}
+
+QYI_INLINE size_t qyi_div_up(size_t n, size_t d)
+{
+    return (n + d - 1) / d;
+}
+
+QYI_INLINE size_t qyi_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+QYI_INLINE size_t qyi_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* floor(log2(n)); n is not 0. */
+QYI_INLINE unsigned qyi_log2(uint64_t n)
+{
+    return 63u - (unsigned)__builtin_clzll(n);
+}
+
+/* Number of the lowest set bit; n is not 0. */
+QYI_INLINE unsigned qyi_ctz(uint64_t n)
+{
+    return (unsigned)__builtin_ctzll(n);
+}
+
+/* bits [from, from + count) of a 64-bit word; count is 1 to 64. */
+QYI_INLINE uint64_t qyi_mask64(unsigned from, unsigned count)
+{
+    return (~(uint64_t)0 >> (64 - count)) << from;
+}
+
+/* Smallest power of two that is at least n; n is at most 2^63. */
+QYI_INLINE size_t qyi_power_of_two_up(size_t n)
+{
+    return n <= 1 ? 1 : (size_t)1 << (qyi_log2(n - 1) + 1);
+}
+
+#endif

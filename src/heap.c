@@ -1,0 +1,483 @@
+/*
+ * heap.c: the slabs of one thread. Layer 4.
+ *
+ *     available[class] -> slab <-> slab <-> slab        slabs with blocks to give: free ones or ones never carved
+ *     notify           -> slab -> slab                  slabs with news from other threads
+ *
+ * A slab without blocks to give is on no list; it is found again through the entry of a block that is freed. The most
+ * recently freed into comes first: its blocks are the warmest, and the others get time to become empty.
+ *
+ * I1  slab->listed  <=>  it is in available[] of its owner; a slab with blocks to give is listed, unless its owner is
+ *     inside a critical section.
+ * I2  a slab is on one notify list exactly while its `pending` is not 0, but for the instant before its announcer has
+ *     pushed it.
+ * I3  a slab's owner changes only under the locks of both heaps, and only when no thread runs with the old owner's key,
+ *     so free's fast path never sees a key change under it. News that went to the old owner's list is passed on by
+ *     qyi_heap_drain.
+ */
+#include "heap.h"
+
+#include "fatal.h"
+#include "magazine.h"
+#include "meta.h"
+#include "os.h"
+#include "region.h"
+#include "slab.h"
+
+#include <string.h>
+
+enum {
+    CHUNK_HEAPS = 1024,
+    CHUNK_COUNT = 1024,
+    BATCH_HEAPS = 16,
+    LOADED_HEAPS = 4, /* idle heaps that keep their blocks */
+};
+
+struct qyi_heap *qyi_common;
+_Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];
+struct qyi_heap_past qyi_heap_past;
+
+/* Heaps by id: they are never freed, so a reader needs no lock. */
+static struct {
+    struct qyi_lock lock;
+    struct qyi_heap *loaded, *idle; /* idle ones with and without blocks in their magazines, most recent first */
+    uint32_t loaded_count;
+    uint32_t tick;
+    _Atomic uint32_t count;
+    struct qyi_heap *spare; /* of a batch, not used yet */
+    uint32_t spare_count;
+    struct qyi_heap **chunk[CHUNK_COUNT];
+} registry;
+
+/* ---- registry ---- */
+
+uint32_t qyi_heap_count(void)
+{
+    /* acquire: pairs with the release in new_heap, so the heap's fields are there */
+    return atomic_load_explicit(&registry.count, memory_order_acquire);
+}
+
+struct qyi_heap *qyi_heap_by_id(uint32_t id)
+{
+    return registry.chunk[id / CHUNK_HEAPS][id % CHUNK_HEAPS];
+}
+
+/* In batches, so that heaps share pages although magazines do not. The caller holds the registry lock. */
+static struct qyi_heap *new_record(void)
+{
+    if (registry.spare_count == 0) {
+        registry.spare = qyi_meta_take(BATCH_HEAPS * sizeof *registry.spare);
+        if (registry.spare == NULL)
+            return NULL;
+        registry.spare_count = BATCH_HEAPS;
+    }
+    return &registry.spare[--registry.spare_count];
+}
+
+/* The caller holds the registry lock. */
+static struct qyi_heap *new_heap(void)
+{
+    const uint32_t id = atomic_load_explicit(&registry.count, memory_order_relaxed) + 1;
+    if (id >= CHUNK_HEAPS * CHUNK_COUNT)
+        return NULL;
+    struct qyi_heap ***chunk = &registry.chunk[id / CHUNK_HEAPS];
+    if (*chunk == NULL && (*chunk = qyi_meta_take(CHUNK_HEAPS * sizeof **chunk)) == NULL)
+        return NULL;
+    struct qyi_magazines *magazines = qyi_meta_take(QYI_MAGAZINES_BYTES);
+    struct qyi_heap *heap = magazines == NULL ? NULL : new_record();
+    if (heap == NULL)
+        return NULL; /* the magazines are lost, to a process that is out of memory */
+    heap->id = id;
+    heap->magazines = magazines;
+    (*chunk)[id % CHUNK_HEAPS] = heap;
+    /* release: pairs with the acquire in qyi_heap_count */
+    atomic_store_explicit(&registry.count, id, memory_order_release);
+    return heap;
+}
+
+bool qyi_heaps_init(void)
+{
+    qyi_lock(&registry.lock);
+    qyi_common = new_heap();
+    qyi_unlock(&registry.lock);
+    return qyi_common != NULL;
+}
+
+/* The caller holds the registry lock. */
+static struct qyi_heap *pop(struct qyi_heap **list)
+{
+    struct qyi_heap *heap = *list;
+    if (heap != NULL) {
+        *list = heap->next_idle;
+        heap->idle = false;
+    }
+    return heap;
+}
+
+static void push(struct qyi_heap **list, struct qyi_heap *heap)
+{
+    heap->idle = true;
+    heap->next_idle = *list;
+    *list = heap;
+}
+
+struct qyi_heap *qyi_heap_adopt(void)
+{
+    qyi_lock(&registry.lock);
+    struct qyi_heap *heap = pop(&registry.loaded);
+    if (heap != NULL)
+        registry.loaded_count--;
+    else if ((heap = pop(&registry.idle)) == NULL)
+        heap = new_heap();
+    qyi_unlock(&registry.lock);
+    if (heap != NULL && !heap->loaded)
+        qyi_magazines_open(heap->magazines, heap, heap->id);
+    if (heap != NULL)
+        heap->loaded = false;
+    return heap;
+}
+
+static void add_past_calls(struct qyi_magazines *magazines)
+{
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        if (magazines->magazine[class].calls != 0) /* relaxed: a counter */
+            atomic_fetch_add_explicit(&qyi_heap_past_calls[class], magazines->magazine[class].calls,
+                                      memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&qyi_heap_past.refills, magazines->refills, memory_order_relaxed);
+    atomic_fetch_add_explicit(&qyi_heap_past.flushes, magazines->flushes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&qyi_heap_past.remote_frees, magazines->remote_frees, memory_order_relaxed);
+}
+
+static void disown(struct qyi_heap *heap);
+
+static void unload(struct qyi_heap *heap)
+{
+    qyi_magazines_flush(heap->magazines);
+    qyi_lock(&heap->lock);
+    if (qyi_heap_has_news(heap))
+        qyi_heap_drain(heap);
+    disown(heap);
+    qyi_unlock(&heap->lock);
+    add_past_calls(heap->magazines);
+    if (!qyi_os_purge(heap->magazines, QYI_MAGAZINES_BYTES))
+        memset(heap->magazines, 0, QYI_MAGAZINES_BYTES);
+    qyi_lock(&registry.lock);
+    push(&registry.idle, heap);
+    qyi_unlock(&registry.lock);
+}
+
+void qyi_heap_retire(struct qyi_heap *heap, bool loaded)
+{
+    qyi_lock(&registry.lock);
+    loaded = loaded && registry.loaded_count < LOADED_HEAPS;
+    if (loaded) {
+        heap->loaded = true;
+        heap->idle_tick = registry.tick;
+        push(&registry.loaded, heap);
+        registry.loaded_count++;
+    }
+    qyi_unlock(&registry.lock);
+    if (!loaded)
+        unload(heap);
+}
+
+void qyi_heaps_unload(bool all)
+{
+    for (;;) {
+        /* Unlink the first that is old enough; nobody can adopt it then. */
+        qyi_lock(&registry.lock);
+        struct qyi_heap **link = &registry.loaded;
+        while (*link != NULL && !all && (*link)->idle_tick == registry.tick)
+            link = &(*link)->next_idle;
+        struct qyi_heap *heap = pop(link);
+        if (heap != NULL) {
+            registry.loaded_count--;
+            heap->loaded = false;
+        } else {
+            registry.tick++;
+        }
+        qyi_unlock(&registry.lock);
+        if (heap == NULL)
+            return;
+        unload(heap);
+    }
+}
+
+/* Blocks that lie in magazines, but whose heap cannot be trusted any more, are lost. */
+static void forget_common_blocks(void)
+{
+    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (heap->idle && !heap->loaded)
+            continue;
+        for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)
+            heap->magazines->magazine[class].top = heap->magazines->magazine[class].slots;
+        heap->magazines->common_bytes = 0;
+    }
+}
+
+void qyi_heaps_after_fork(void)
+{
+    qyi_lock_after_fork(&registry.lock); /* its sections end in one publishing store each */
+    if (!qyi_lock_after_fork(&qyi_common->lock))
+        return;
+    /* The common heap was being changed: its lists cannot be trusted. Its blocks in use can still be freed, as remote
+     * ones. */
+    forget_common_blocks();
+    struct qyi_heap *broken = qyi_common;
+    struct qyi_heap *fresh = new_heap();
+    if (fresh != NULL) {
+        qyi_common = fresh;
+        atomic_store_explicit(&broken->lock.word, 1, memory_order_relaxed); /* for ever: nobody looks into it again */
+    } else {
+        memset(broken->available, 0, sizeof broken->available);
+    }
+}
+
+/* ---- the lists of available slabs ---- */
+
+static void list_insert(struct qyi_heap *heap, struct qyi_slab *slab)
+{
+    uint32_t *head = &heap->available[slab->class];
+    slab->prev = 0;
+    slab->next = *head;
+    if (*head != 0)
+        qyi_slab_at(*head)->prev = qyi_slab_granule(slab);
+    *head = qyi_slab_granule(slab);
+    slab->listed = true;
+}
+
+static void list_remove(struct qyi_heap *heap, struct qyi_slab *slab)
+{
+    if (slab->prev != 0)
+        qyi_slab_at(slab->prev)->next = slab->next;
+    else
+        heap->available[slab->class] = slab->next;
+    if (slab->next != 0)
+        qyi_slab_at(slab->next)->prev = slab->prev;
+    slab->listed = false;
+}
+
+static void delete_slab(struct qyi_heap *heap, struct qyi_slab *slab)
+{
+    if (slab->listed)
+        list_remove(heap, slab);
+    heap->slab_count--;
+    qyi_slab_delete(slab);
+}
+
+/* An empty slab goes back to the region, unless it is a small one and the last of its class: that would come and go. */
+static bool worth_keeping(const struct qyi_slab *slab)
+{
+    return slab->prev == 0 && slab->next == 0 && qyi_classes[slab->class].granule_count == 1;
+}
+
+/* Blocks of the slab have become free. */
+static void slab_gained(struct qyi_heap *heap, struct qyi_slab *slab)
+{
+    if (!slab->listed && qyi_slab_available(slab) != 0)
+        list_insert(heap, slab);
+    if (qyi_slab_is_empty(slab) && !worth_keeping(slab))
+        delete_slab(heap, slab);
+}
+
+/* ---- taking blocks ---- */
+
+static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
+{
+    const uint64_t entry = qyi_owner_key(heap->id) | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
+    qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count, entry);
+}
+
+/* A slab with blocks to give from the common heap, or NULL. */
+static struct qyi_slab *take_common(struct qyi_heap *heap, unsigned class)
+{
+    struct qyi_heap *common = qyi_common;
+    if (heap == common)
+        return NULL;
+    /* a racy look, so that the common case takes no lock */
+    const uint32_t hint = *(volatile const uint32_t *)&common->available[class];
+    if ((hint == 0 && !qyi_heap_has_news(common)) || !qyi_lock_try(&common->lock))
+        return NULL;
+    if (qyi_heap_has_news(common))
+        qyi_heap_drain(common);
+    struct qyi_slab *slab = NULL;
+    if (common->available[class] != 0) {
+        slab = qyi_slab_at(common->available[class]);
+        list_remove(common, slab);
+        common->slab_count--;
+        change_owner(slab, heap);
+        heap->slab_count++;
+        list_insert(heap, slab);
+    }
+    qyi_unlock(&common->lock);
+    return slab;
+}
+
+static struct qyi_slab *find_slab(struct qyi_heap *heap, unsigned class)
+{
+    if (heap->available[class] != 0)
+        return qyi_slab_at(heap->available[class]);
+    struct qyi_slab *slab = take_common(heap, class);
+    if (slab == NULL && (slab = qyi_slab_new(class, heap->id)) != NULL) {
+        heap->slab_count++;
+        list_insert(heap, slab);
+    }
+    return slab;
+}
+
+unsigned qyi_heap_take(struct qyi_heap *heap, unsigned class, void **top, unsigned count)
+{
+    unsigned taken = 0;
+    while (taken < count) {
+        if (taken != 0 && heap->available[class] == 0)
+            break; /* enough for now: no new slab just to fill up */
+        struct qyi_slab *slab = find_slab(heap, class);
+        if (slab == NULL)
+            break;
+        taken += qyi_slab_take(slab, top - taken, count - taken);
+        if (qyi_slab_available(slab) == 0)
+            list_remove(heap, slab);
+    }
+    return taken;
+}
+
+void *qyi_common_take_one(unsigned class)
+{
+    struct qyi_heap *common = qyi_common;
+    void *block = NULL;
+    qyi_lock(&common->lock);
+    if (qyi_heap_has_news(common))
+        qyi_heap_drain(common);
+    if (qyi_heap_take(common, class, &block + 1, 1) != 0)
+        atomic_fetch_add_explicit(&qyi_heap_past_calls[class], 1, memory_order_relaxed); /* a counter */
+    qyi_unlock(&common->lock);
+    return block;
+}
+
+/* ---- giving blocks back ---- */
+
+/* How many of blocks[0 .. count) follow each other at distance step, starting with the first; at most max. */
+static size_t stretch(void *const *blocks, size_t max, ptrdiff_t step)
+{
+    const char *expected = (const char *)blocks[0] + step;
+    size_t length = 1;
+    while (length < max && blocks[length] == expected) {
+        expected += step;
+        length++;
+    }
+    return length;
+}
+
+/* The slab of a block in one of the heap's magazines; aborts if the pointer is none of its blocks. */
+static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p, uint32_t *number)
+{
+    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+    const uint64_t entry = qyi_entry(granule);
+    const uint64_t offset = qyi_entry_offset(entry);
+    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected))
+        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+    struct qyi_slab *slab = qyi_slab_at(granule - (uint32_t)offset);
+    *number = qyi_slab_block(slab, p);
+    if (QYI_UNLIKELY(*number >= slab->carved))
+        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "not the start of a block");
+    return slab;
+}
+
+void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
+{
+    const ptrdiff_t bytes = (ptrdiff_t)qyi_classes[class].bytes;
+    while (count > 0) {
+        uint32_t number;
+        struct qyi_slab *slab = slab_of(heap, class, blocks[0], &number);
+        /* Programs free in order, or in the opposite order, more often than not: handle a whole stretch with a few
+         * masks. */
+        size_t length = stretch(blocks, qyi_min(count, slab->carved - number), bytes);
+        uint32_t first = number;
+        if (length == 1) {
+            length = stretch(blocks, qyi_min(count, number + 1), -bytes);
+            first = number - (uint32_t)length + 1;
+        }
+        if (QYI_UNLIKELY(!qyi_slab_put(slab, first, (uint32_t)length)))
+            qyi_fatal_pointer("free", blocks[0], (size_t)bytes, "double free");
+        slab_gained(heap, slab);
+        blocks += length;
+        count -= length;
+    }
+}
+
+/* ---- news from other threads ---- */
+
+void qyi_heap_notify(uint32_t owner, uint32_t granule)
+{
+    struct qyi_heap *heap = qyi_heap_by_id(owner);
+    struct qyi_slab *slab = qyi_slab_at(granule);
+    uint32_t head = atomic_load_explicit(&heap->notify, memory_order_relaxed);
+    do {
+        atomic_store_explicit(&slab->notify_next, head, memory_order_relaxed);
+        /* release: notify_next is visible to whoever takes the list; pairs with the exchange in qyi_heap_drain */
+    } while (!atomic_compare_exchange_weak_explicit(&heap->notify, &head, granule, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+void qyi_heap_drain(struct qyi_heap *heap)
+{
+    /* acquire: pairs with the release in qyi_heap_notify */
+    uint32_t granule = atomic_exchange_explicit(&heap->notify, 0, memory_order_acquire);
+    heap->drains++;
+    while (granule != 0) {
+        struct qyi_slab *slab = qyi_slab_at(granule);
+        /* Read before qyi_slab_collect: after that, another thread may put the slab on a list again. */
+        const uint32_t next = atomic_load_explicit(&slab->notify_next, memory_order_relaxed);
+        const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
+        if (owner != heap->id) {
+            qyi_heap_notify(owner, granule); /* it has moved since: I3 */
+        } else {
+            if (!qyi_slab_collect(slab))
+                qyi_fatal_pointer("free", qyi_granule_address(granule), qyi_classes[slab->class].bytes,
+                                  "double free of a block in the slab that starts here");
+            slab_gained(heap, slab);
+        }
+        granule = next;
+    }
+}
+
+/* ---- the end of a thread, and trimming ---- */
+
+void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class)
+{
+    uint32_t granule = heap->available[class];
+    while (granule != 0) {
+        struct qyi_slab *slab = qyi_slab_at(granule);
+        granule = slab->next;
+        if (qyi_slab_is_empty(slab))
+            delete_slab(heap, slab);
+    }
+}
+
+void qyi_heap_trim(struct qyi_heap *heap)
+{
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+        qyi_heap_trim_class(heap, class);
+}
+
+/* Move the slabs that have blocks to give to the common heap, and give empty slabs back. The caller holds the lock. */
+static void disown(struct qyi_heap *heap)
+{
+    struct qyi_heap *common = qyi_common;
+    qyi_heap_trim(heap);
+    qyi_lock(&common->lock);
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        while (heap->available[class] != 0) {
+            struct qyi_slab *slab = qyi_slab_at(heap->available[class]);
+            list_remove(heap, slab);
+            heap->slab_count--;
+            change_owner(slab, common);
+            common->slab_count++;
+            list_insert(common, slab);
+        }
+    }
+    qyi_unlock(&common->lock);
+}

@@ -1,0 +1,104 @@
+/*
+ * heap.h: the slabs of one thread, and what magazines take from them and give them. Layer 4.
+ *
+ * A heap outlives its thread. The common heap belongs to no thread: it has all slabs of larger blocks
+ * (qyi_class_is_common), small slabs with free blocks move there when their thread ends, and threads without magazines
+ * (before the first call, after the last, out of memory) allocate from it directly.
+ */
+#ifndef QYI_HEAP_H
+#define QYI_HEAP_H
+
+#include "base.h"
+#include "lock.h"
+#include "sizeclass.h"
+
+struct qyi_magazines;
+
+struct qyi_heap {
+    /* constant */
+    uint32_t id;
+    struct qyi_magazines *magazines; /* pages of metadata; in use while a thread runs with this heap */
+    /* under the registry lock */
+    struct qyi_heap *next_idle;
+    bool idle;          /* no thread runs with it */
+    bool loaded;        /* idle, but its magazines still hold blocks */
+    bool bereaved;      /* its thread was left behind by fork */
+    uint32_t idle_tick; /* when it became idle */
+    /* under lock */
+    struct qyi_lock lock; /* held during every change of the heap's slabs */
+    uint32_t slab_count;
+    uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per
+                                            class; 0 ends */
+    uint64_t drains;
+    /* any thread */
+    QYI_LINE_ALIGNED _Atomic uint32_t notify; /* first granule of the first slab with news from other threads */
+};
+
+/* ---- registry ---- */
+
+extern QYI_HIDDEN struct qyi_heap *qyi_common;
+
+/* Make the common heap. False: out of memory. */
+bool qyi_heaps_init(void);
+
+/* An idle heap, with whatever is in its magazines, or a new one, or NULL. The caller becomes its only user. */
+struct qyi_heap *qyi_heap_adopt(void);
+
+/*
+ * The heap's thread has ended. It keeps what it has for the next thread, if few others do; else, and always if it is
+ * not wanted loaded, its blocks go back, its slabs with room go to the common heap and its magazines' pages are given
+ * back. Takes the heap's lock.
+ */
+void qyi_heap_retire(struct qyi_heap *heap, bool loaded);
+
+/* Unload idle heaps: those that nobody has wanted since the last call, or all. */
+void qyi_heaps_unload(bool all);
+
+/* Calls per class that are not counted in anybody's magazines: of ended threads, and of threads without magazines. */
+extern QYI_HIDDEN _Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];
+
+/* Likewise: what the magazines of ended threads did. */
+struct qyi_heap_past {
+    _Atomic uint64_t refills, flushes, remote_frees;
+};
+extern QYI_HIDDEN struct qyi_heap_past qyi_heap_past;
+
+/* Heaps have the ids 1 to qyi_heap_count(); all of them can be asked for at any time. */
+uint32_t qyi_heap_count(void);
+struct qyi_heap *qyi_heap_by_id(uint32_t id);
+
+/* In a forked child: see fork.c. */
+void qyi_heaps_after_fork(void);
+
+/* ---- blocks, in bulk ---- */
+
+/*
+ * Take up to count blocks of a class: the lowest of a slab to top[-1] and on downwards, as qyi_slab_take. Looks at the
+ * heap's slabs, the common heap's, and a new slab, in this order; a new slab only if nothing was found. Returns how
+ * many; 0 is out of memory. The caller holds the lock.
+ */
+unsigned qyi_heap_take(struct qyi_heap *heap, unsigned class, void **top, unsigned count);
+
+/* Give back blocks of one class that belong to the heap. Aborts on a pointer that cannot be free'd. The caller holds
+ * the lock. */
+void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count);
+
+/* Move what other threads freed to the slabs. The caller holds the lock. */
+void qyi_heap_drain(struct qyi_heap *heap);
+
+/* Give empty slabs back that are kept for the next need. The caller holds the lock. */
+void qyi_heap_trim(struct qyi_heap *heap);
+void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
+
+/* Any thread: the slab at this first granule has news for its owner. */
+void qyi_heap_notify(uint32_t owner, uint32_t granule);
+
+QYI_INLINE bool qyi_heap_has_news(struct qyi_heap *heap)
+{
+    return atomic_load_explicit(&heap->notify, memory_order_relaxed) != 0;
+}
+
+/* One block from the common heap, or NULL. Takes its lock. */
+void *qyi_common_take_one(unsigned class);
+
+#endif

@@ -1,0 +1,80 @@
+# The library: three products of one set of sources.
+#
+#   libquarry-core.la   everything but the malloc family; never installed. The shared library and the unit tests link it.
+#   libquarry.la        the shared library, for LD_PRELOAD and -lquarry alike (two copies would be two heaps).
+#   libquarry.a         the static archive: qy_* names only, so that a program can use Quarry beside its libc's malloc.
+
+# By layer, lowest first; src/layers.txt says which file is in which, and tests/check_layers.sh holds them to it.
+quarry_core_sources = \
+	src/base.h \
+	src/fatal.c src/fatal.h \
+	src/os.c src/os.h \
+	src/lock.c src/lock.h \
+	src/sizeclass.c src/sizeclass.h \
+	src/options.c src/options.h \
+	src/span.c src/span.h \
+	src/meta.c src/meta.h \
+	src/region.c src/region.h \
+	src/slab.c src/slab.h \
+	src/magazine.c src/magazine.h \
+	src/heap.c src/heap.h \
+	src/remote.c src/remote.h \
+	src/thread.c src/thread.h \
+	src/reclaim.c src/reclaim.h \
+	src/fork.c src/fork.h \
+	src/large.c src/large.h \
+	src/alloc.c src/alloc.h \
+	src/family.c src/family.h \
+	src/report.c src/report.h \
+	src/stats.c src/stats.h \
+	src/start.c src/start.h \
+	src/api.c
+
+# Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
+# initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
+quarry_cflags = \
+	$(AM_CFLAGS) \
+	-fvisibility=hidden \
+	-ftls-model=initial-exec \
+	-fno-semantic-interposition \
+	-fexceptions
+
+# mremap, secure_getenv and the like.
+quarry_cppflags = $(AM_CPPFLAGS) -D_GNU_SOURCE=1
+
+noinst_LTLIBRARIES += libquarry-core.la
+libquarry_core_la_SOURCES  = $(quarry_core_sources)
+libquarry_core_la_CPPFLAGS = $(quarry_cppflags)
+libquarry_core_la_CFLAGS   = $(quarry_cflags)
+
+# The sanitizers bring a malloc of their own: with them, only the core is built, for its unit tests.
+if WITH_LIBRARY
+lib_LTLIBRARIES += libquarry.la
+libquarry_la_SOURCES  = src/interpose.c
+libquarry_la_CPPFLAGS = $(quarry_cppflags)
+libquarry_la_CFLAGS   = $(quarry_cflags)
+libquarry_la_LIBADD   = libquarry-core.la
+# -version-info 1:0:0 makes the soname libquarry.so.1; -shared: not even --enable-static makes a second libquarry.a;
+# -no-undefined: a symbol that libc lacks is an error at link time, not in somebody's program.
+libquarry_la_LDFLAGS = \
+	-shared \
+	-version-info 1:0:0 \
+	-no-undefined \
+	-Wl,-z,defs \
+	-Wl,-z,nodelete \
+	-Wl,--as-needed \
+	-Wl,--version-script=$(top_srcdir)/quarry.map
+EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map
+
+# Compiled a second time, without libtool (which would put the interposing file into its archive). -fPIC rather than -fPIE,
+# so that it can also be linked into a plugin; inside a program the linker relaxes the difference away.
+lib_LIBRARIES += libquarry.a
+libquarry_a_SOURCES  = $(quarry_core_sources)
+libquarry_a_CPPFLAGS = $(quarry_cppflags)
+libquarry_a_CFLAGS   = $(quarry_cflags) -fPIC
+endif
+
+quarryincludedir = $(includedir)/quarry
+quarryinclude_HEADERS = include/quarry/quarry.h
+
+EXTRA_DIST += src/README.md src/layers.txt

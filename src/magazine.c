@@ -1,0 +1,299 @@
+/*
+ * magazine.c: the slow half of the magazines: growth, refill, flush. Layer 4.
+ *
+ * A magazine starts with 15 slots and grows fourfold, to 63, 255, 1023 and 2047, if slow calls follow each other so
+ * closely that the program must be allocating or freeing in bursts. Its class bounds it in bytes, and all of a thread's
+ * magazines share an allowance of bytes. A refill asks for half of the capacity at most; an overflow that does not grow
+ * flushes the lower half, the blocks freed longest ago. Slots lie in the thread's own pages; those that were outgrown
+ * stay unused until all are dropped together.
+ *
+ * All of it happens under the heap's lock, although nobody else touches a thread's magazines: a forked child looks at
+ * the lock to learn whether a thread that it does not have stood in here, and if not, takes its magazines apart.
+ *
+ * I1  slots[-1] is the sentinel, NULL; slots <= top <= limit.
+ * I2  every block in a magazine is of the magazine's class and belongs to the thread's heap, or the common heap if the
+ *     class does.
+ */
+#include "magazine.h"
+
+#include "fatal.h"
+#include "heap.h"
+#include "os.h"
+
+#include <string.h>
+
+enum { GROWTH_FACTOR = 4 };
+
+/* Fewer calls than this many times the capacity between two slow ones make a burst. */
+enum { BURST_CAPACITIES = 2 };
+
+/*
+ * What the magazines of common classes may hold together. They are many, and rarely used; with a bound for each, eight
+ * threads that swap blocks of up to 64 KiB kept 12 MiB.
+ */
+static const size_t COMMON_BYTES_MAX = 128 << 10;
+
+/* Up to these bytes of blocks, a magazine grows without a burst too. */
+static const size_t SMALL_MAGAZINE_BYTES = 8 << 10;
+
+/* What all magazines of a thread may hold, in bytes of blocks, beyond their first few slots. */
+static const size_t ROOM_BYTES = 2 << 20;
+
+__thread struct qyi_magazines *qyi_my_magazines __attribute__((tls_model("initial-exec"))) = &qyi_no_magazines;
+struct qyi_magazines qyi_no_magazines;
+uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1];
+
+void qyi_magazine_init(void)
+{
+    for (size_t i = 0; i < sizeof qyi_magazine_offset / sizeof qyi_magazine_offset[0]; i++)
+        qyi_magazine_offset[i] = (uint16_t)(offsetof(struct qyi_magazines, magazine) +
+                                            qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
+}
+
+void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint32_t heap_id)
+{
+    mine->key = (uint64_t)heap_id << QYI_ENTRY_OWNER_SHIFT;
+    mine->heap = heap;
+    mine->room_bytes = ROOM_BYTES;
+}
+
+/* The slots that every magazine starts with. */
+static void set_first_slots(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    const unsigned capacity = qyi_classes[class].slots_first;
+    magazine->slots = magazine->top = &mine->first_slots[class][1];
+    magazine->limit = magazine->slots + capacity;
+    mine->growth[class].capacity = (uint16_t)capacity;
+}
+
+/* A sentinel and this many slots, or NULL. Returns the first slot. */
+static void **cut_slots(struct qyi_magazines *mine, unsigned capacity)
+{
+    const size_t room = (QYI_MAGAZINES_BYTES - offsetof(struct qyi_magazines, more_slots)) / sizeof(void *);
+    if (mine->more_slots_used + capacity + 1 > room)
+        return NULL;
+    void **slots = &mine->more_slots[mine->more_slots_used + 1];
+    mine->more_slots_used += capacity + 1;
+    return slots;
+}
+
+/* Give the magazine more slots if it may have them. Keeps its blocks. */
+static bool grow(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    struct qyi_magazine_growth *growth = &mine->growth[class];
+    const unsigned old = growth->capacity;
+    if (old == 0) {
+        set_first_slots(mine, class);
+        return true;
+    }
+    const unsigned capacity = (unsigned)qyi_min(qyi_classes[class].slots_max, (old + 1) * GROWTH_FACTOR - 1);
+    const size_t more_bytes = (size_t)(capacity - old) * qyi_classes[class].bytes;
+    if (capacity == old || more_bytes > mine->room_bytes)
+        return false;
+    void **slots = cut_slots(mine, capacity);
+    if (slots == NULL)
+        return false;
+    mine->room_bytes -= more_bytes;
+    const size_t count = (size_t)(magazine->top - magazine->slots);
+    memcpy(slots, magazine->slots, count * sizeof(void *));
+    magazine->slots = slots;
+    magazine->top = slots + count;
+    magazine->limit = slots + capacity;
+    growth->capacity = (uint16_t)capacity;
+    return true;
+}
+
+/* A refill or an overflow: give the magazine slots if it has none, or more if it is worth while. True: it has grown. */
+static bool adapt(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine_growth *growth = &mine->growth[class];
+    const uint32_t calls = (uint32_t)mine->magazine[class].calls;
+    const bool burst = calls - growth->calls < BURST_CAPACITIES * growth->capacity;
+    const bool small = growth->capacity * qyi_classes[class].bytes < SMALL_MAGAZINE_BYTES;
+    growth->calls = calls;
+    growth->used = true;
+    return (growth->capacity == 0 || burst || small) && grow(mine, class);
+}
+
+/* The heap that a class's blocks come from, locked; the thread's own heap is locked already. */
+static struct qyi_heap *lock_source(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_heap *source = mine->heap;
+    if (qyi_class_is_common(class)) {
+        source = qyi_common;
+        qyi_lock(&source->lock);
+    }
+    if (qyi_heap_has_news(source))
+        qyi_heap_drain(source);
+    return source;
+}
+
+static void unlock_source(struct qyi_magazines *mine, struct qyi_heap *source)
+{
+    if (source != mine->heap)
+        qyi_unlock(&source->lock);
+}
+
+static unsigned take(struct qyi_magazines *mine, unsigned class, void **top, unsigned count)
+{
+    struct qyi_heap *source = lock_source(mine, class);
+    const unsigned taken = qyi_heap_take(source, class, top, count);
+    unlock_source(mine, source);
+    return taken;
+}
+
+static void *refill(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    void *block = NULL;
+    qyi_lock(&mine->heap->lock);
+    mine->refills++;
+    if (mine->growth[class].capacity / 2 < qyi_classes[class].refill_max) /* or it would serve overflows only */
+        adapt(mine, class);
+    const unsigned wanted = (unsigned)qyi_min(qyi_classes[class].refill_max, (mine->growth[class].capacity + 1u) / 2);
+    void **slots = magazine->slots;
+    const unsigned got = take(mine, class, slots + wanted, wanted);
+    if (got < wanted)
+        memmove(slots, slots + (wanted - got), got * sizeof(void *));
+    magazine->top = slots + got;
+    if (qyi_class_is_common(class))
+        mine->common_bytes += (size_t)got * qyi_classes[class].bytes;
+    (void)qyi_magazine_pop(magazine, &block);
+    qyi_unlock(&mine->heap->lock);
+    return block;
+}
+
+void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow)
+{
+    void *block;
+    *slow = !qyi_magazine_pop(&mine->magazine[class], &block);
+    if (*slow && (block = refill(mine, class)) == NULL)
+        return NULL;
+    if (qyi_class_is_common(class))
+        mine->common_bytes -= qyi_classes[class].bytes;
+    return block;
+}
+
+/* Give back up to count blocks, those at the bottom. The caller holds the heap's lock. */
+static void flush_lower(struct qyi_magazines *mine, unsigned class, size_t count)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    const size_t held = (size_t)(magazine->top - magazine->slots);
+    count = qyi_min(count, held);
+    if (count == 0)
+        return;
+    struct qyi_heap *source = lock_source(mine, class);
+    qyi_heap_put(source, class, magazine->slots, count);
+    unlock_source(mine, source);
+    if (qyi_class_is_common(class))
+        mine->common_bytes -= count * qyi_classes[class].bytes;
+    if (held != count)
+        memmove(magazine->slots, magazine->slots + count, (held - count) * sizeof(void *));
+    magazine->top -= count;
+}
+
+static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    if (magazine->top != magazine->slots && magazine->top[-1] == p)
+        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+    qyi_lock(&mine->heap->lock);
+    if (!adapt(mine, class)) {
+        mine->flushes++;
+        flush_lower(mine, class, (mine->growth[class].capacity + 1u) / 2);
+    }
+    *magazine->top++ = p;
+    qyi_unlock(&mine->heap->lock);
+}
+
+/* Make room for bytes among what the common classes' magazines may hold: all of it goes, for nobody knows what is still
+ * wanted. */
+static void make_room(struct qyi_magazines *mine, size_t bytes)
+{
+    if (mine->common_bytes + bytes <= COMMON_BYTES_MAX)
+        return;
+    qyi_lock(&mine->heap->lock);
+    for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)
+        flush_lower(mine, class, SIZE_MAX);
+    qyi_unlock(&mine->heap->lock);
+}
+
+bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
+{
+    if (qyi_class_is_common(class)) {
+        make_room(mine, qyi_classes[class].bytes);
+        mine->common_bytes += qyi_classes[class].bytes;
+    }
+    const bool slow = !qyi_magazine_push(&mine->magazine[class], p);
+    if (slow)
+        overflow(mine, class, p);
+    return slow;
+}
+
+/* Give the blocks of one magazine back. The caller holds the heap's lock. */
+static void flush_one(struct qyi_magazines *mine, unsigned class)
+{
+    flush_lower(mine, class, SIZE_MAX);
+}
+
+static void flush_all(struct qyi_magazines *mine)
+{
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+        flush_one(mine, class);
+}
+
+void qyi_magazines_flush(struct qyi_magazines *mine)
+{
+    qyi_lock(&mine->heap->lock);
+    flush_all(mine);
+    qyi_unlock(&mine->heap->lock);
+}
+
+void qyi_magazines_check(struct qyi_magazines *mine)
+{
+    if (qyi_lock_try(&mine->heap->lock)) {
+        flush_all(mine);
+        qyi_unlock(&mine->heap->lock);
+    }
+}
+
+/* The pages behind the struct, all zero again. */
+static void clear_more_slots(struct qyi_magazines *mine)
+{
+    char *end = (char *)mine + QYI_MAGAZINES_BYTES;
+    char *used_end = (char *)&mine->more_slots[mine->more_slots_used];
+    char *pages = (char *)mine + qyi_align_up(sizeof *mine, qyi_os_page_bytes);
+    if (used_end > pages && !qyi_os_purge(pages, (size_t)(end - pages)))
+        memset(pages, 0, (size_t)(used_end - pages));
+    memset(mine->more_slots, 0, (size_t)(qyi_min((uintptr_t)used_end, (uintptr_t)pages) - (uintptr_t)mine->more_slots));
+    mine->more_slots_used = 0;
+    mine->room_bytes = ROOM_BYTES;
+}
+
+void qyi_magazines_shrink(struct qyi_magazines *mine)
+{
+    qyi_lock(&mine->heap->lock);
+    flush_all(mine);
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        if (mine->growth[class].capacity > QYI_SLOTS_FIRST)
+            set_first_slots(mine, class);
+    }
+    clear_more_slots(mine);
+    qyi_unlock(&mine->heap->lock);
+}
+
+void qyi_magazines_sweep(struct qyi_magazines *mine)
+{
+    qyi_lock(&mine->heap->lock);
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        struct qyi_magazine_growth *growth = &mine->growth[class];
+        if (!growth->used) {
+            flush_one(mine, class);
+            qyi_heap_trim_class(mine->heap, class);
+        }
+        growth->used = false;
+    }
+    qyi_unlock(&mine->heap->lock);
+}

@@ -1,0 +1,131 @@
+/*
+ * magazine.h: a thread's pools of free blocks, one per size class, and the fast paths on them. Layer 4.
+ *
+ *     sentinel  slots[0]  ...  block  block  block   |             |  capacity
+ *       NULL                                         ^ top         ^ limit
+ *
+ * malloc takes top[-1], free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no
+ * access to the block or to its slab. A thread without magazines points at qyi_no_magazines, which is all zero: every
+ * magazine of it is empty and full at once, and its key matches no block, so the fast paths need no test of their own
+ * for that state.
+ */
+#ifndef QYI_MAGAZINE_H
+#define QYI_MAGAZINE_H
+
+#include "base.h"
+#include "region.h"
+#include "remote.h"
+#include "sizeclass.h"
+
+struct qyi_heap;
+
+struct qyi_magazine {
+    void **top;
+    void **limit;
+    void **slots;
+    uint64_t calls; /* blocks handed out; frees are derived from it */
+};
+
+static_assert(sizeof(struct qyi_magazine) == 1 << QYI_ENTRY_CLASS_SHIFT,
+              "an entry's class is an offset into magazines");
+
+/* What only the slow paths need. */
+struct qyi_magazine_growth {
+    uint32_t calls;    /* the magazine's count at the last refill or overflow */
+    uint16_t capacity; /* slots, without the sentinel; 0: not used yet */
+    bool used;         /* refilled or flushed since the last sweep */
+};
+
+enum {
+    QYI_SLOTS_FIRST = 15,
+    QYI_MAGAZINES_BYTES =
+        128 << 10, /* of address space, the struct included; touched from the start as far as it is used */
+};
+
+struct qyi_magazines {
+    uint64_t key; /* qyi_owner_key of the heap */
+    struct qyi_heap *heap;
+    size_t room_bytes; /* by how much the magazines may still grow, in bytes of blocks */
+    struct qyi_magazine magazine[QYI_CLASS_COUNT];
+    struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
+    size_t common_bytes;       /* held in magazines of common classes */
+    uint32_t ticks;            /* slow operations until the clock is looked at */
+    _Atomic bool flush_wanted; /* another thread asks for everything to be given back */
+    uint64_t refills, flushes, remote_frees;
+    struct qyi_remote_buffer remote;
+    uint32_t more_slots_used;
+    void
+        *first_slots[QYI_CLASS_COUNT][1 + QYI_SLOTS_FIRST]; /* the sentinel and the slots that a magazine starts with */
+    void *more_slots[]; /* the same for those that have grown, cut from here one after another */
+};
+
+static_assert(sizeof(struct qyi_magazines) < QYI_MAGAZINES_BYTES / 4, "most of it is slots");
+
+/* The thread's magazines; qyi_no_magazines before the first call and after the last. */
+extern QYI_HIDDEN __thread struct qyi_magazines *qyi_my_magazines __attribute__((tls_model("initial-exec")));
+extern QYI_HIDDEN struct qyi_magazines qyi_no_magazines;
+
+/*
+ * The magazine for a request of at most QYI_TABLE_BYTES bytes: its offset in struct qyi_magazines. All zero before
+ * initialisation, which leads to a `magazine` at the start of the struct that looks empty: its top and slots are the
+ * first and third word of qyi_no_magazines.
+ */
+enum { QYI_TABLE_BYTES = 1024 };
+extern QYI_HIDDEN uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1];
+
+/* Fill in the table of offsets. */
+void qyi_magazine_init(void);
+
+QYI_INLINE struct qyi_magazine *qyi_magazine_for(struct qyi_magazines *mine, size_t bytes)
+{
+    return (struct qyi_magazine *)((char *)mine + qyi_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES]);
+}
+
+/* False when the magazine is empty. */
+QYI_INLINE bool qyi_magazine_pop(struct qyi_magazine *magazine, void **block)
+{
+    void **top = magazine->top;
+    if (QYI_UNLIKELY(top == magazine->slots))
+        return false;
+    magazine->top = top - 1;
+    magazine->calls++;
+    *block = top[-1];
+    return true;
+}
+
+/* False when the magazine is full, or p is the block that was freed last. */
+QYI_INLINE bool qyi_magazine_push(struct qyi_magazine *magazine, void *p)
+{
+    void **top = magazine->top;
+    if (QYI_UNLIKELY(top >= magazine->limit || top[-1] == p))
+        return false;
+    *top = p;
+    magazine->top = top + 1;
+    return true;
+}
+
+/* A block of any class from the thread's magazines, refilled if need be; NULL when out of memory. *slow: it had to be
+ * refilled. */
+void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow);
+
+/* Take back a block of any class that belongs in a magazine of the thread. Aborts if it was freed just before. True: it
+ * was slow. */
+bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p);
+
+/* Make all-zero memory of QYI_MAGAZINES_BYTES the magazines of a heap. */
+void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint32_t heap_id);
+
+/* Give every block back to the heap. */
+void qyi_magazines_flush(struct qyi_magazines *mine);
+
+/* The same at the end of the process, but nothing if the thread stands in a slow path: exit was called in a signal
+ * handler. */
+void qyi_magazines_check(struct qyi_magazines *mine);
+
+/* The same as flush, and start again with few slots. */
+void qyi_magazines_shrink(struct qyi_magazines *mine);
+
+/* Give back the blocks of magazines that were not needed since the last sweep. */
+void qyi_magazines_sweep(struct qyi_magazines *mine);
+
+#endif

@@ -1,0 +1,414 @@
+/*
+ * options.c: what the environment asks for. Layer 1.
+ *
+ * The parser runs inside a constructor of somebody else's program, so it neither allocates nor locks nor calls stdio: a
+ * value stays where it is in the environment and is cut into pieces (pointer and length); messages are composed on the
+ * stack.
+ *
+ *     QUARRY_OPTIONS=purge:0,thp=never,verbose     an item is "key:value", "key=value" or, for a switch, "key"
+ *                    ----- - --- ----- -------     the value is all that follows the first ':' or '='
+ *
+ * I1  One row of `options` is all that parsing, help and messages know about a key. A new key takes that row, a field
+ *     in struct qyi_options, and its default below.
+ * I2  qyi_options holds the defaults until qyi_options_read ends, and is assigned once; so the help can show them.
+ * I3  Nothing in the environment stops the program: what makes no sense costs one line, and the rest still counts.
+ * I4  Text from the environment reaches a message only through add_piece: short, and without control characters.
+ */
+#define _GNU_SOURCE 1 /* secure_getenv, program_invocation_short_name */
+
+#include "options.h"
+
+#include "fatal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const uint32_t NEVER = UINT32_MAX; /* of a delay in milliseconds */
+
+struct qyi_options qyi_options = {
+    .deepbind_drop = true,
+    .thp = QYI_THP_DEFAULT,
+    .purge_delay_ms = 500,
+};
+
+enum kind {
+    KIND_BOOL,         /* a bool; the words mean false and true by turns, and the first two are the ones to show */
+    KIND_ENUM,         /* an enum; the words name its values from 0 up */
+    KIND_MILLISECONDS, /* a uint32_t; the first word stands for a number, the others mean NEVER */
+    KIND_HELP,         /* no field: prints the table */
+};
+
+struct option {
+    const char *name;
+    enum kind kind;
+    size_t offset;     /* of the field in struct qyi_options */
+    const char *words; /* the values, separated by '|' */
+    const char *meaning;
+};
+
+static const char SWITCH[] = "0|1|off|on|no|yes|false|true";
+
+static const struct option options[] = {
+    {"purge", KIND_MILLISECONDS, offsetof(struct qyi_options, purge_delay_ms), "milliseconds|-1|never",
+     "how long free memory stays resident; 0 returns it at once"},
+    {"background", KIND_BOOL, offsetof(struct qyi_options, background), SWITCH,
+     "a thread that returns free memory while the program is idle"},
+    {"thp", KIND_ENUM, offsetof(struct qyi_options, thp), "default|always|never",
+     "transparent huge pages; default leaves it to the system"},
+    {"deepbind", KIND_BOOL, offsetof(struct qyi_options, deepbind_drop), "keep|drop",
+     "RTLD_DEEPBIND in dlopen; drop lets such libraries share this malloc"},
+    {"verbose", KIND_BOOL, offsetof(struct qyi_options, verbose), SWITCH,
+     "say once what was done on the program's behalf"},
+    {"help", KIND_HELP, 0, "", "print this table and go on"},
+};
+static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
+
+static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+
+/* Pieces of text, and lists of words. */
+
+struct piece {
+    const char *text;
+    size_t length;
+};
+
+static struct piece piece_of(const char *text)
+{
+    return (struct piece){text, strlen(text)};
+}
+
+static bool pieces_equal(struct piece a, struct piece b)
+{
+    return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
+
+/* Cuts off and returns the part of *rest before the first separator, which goes too; all of it when there is none. */
+static struct piece take_part(struct piece *rest, const char *separators)
+{
+    struct piece part = {rest->text, 0};
+    while (part.length < rest->length && strchr(separators, part.text[part.length]) == NULL)
+        part.length++;
+    const size_t taken = qyi_min(part.length + 1, rest->length);
+    *rest = (struct piece){rest->text + taken, rest->length - taken};
+    return part;
+}
+
+/* The position of `value` among the words, or -1. */
+static int find_word(const char *words, struct piece value)
+{
+    struct piece rest = piece_of(words);
+    for (int i = 0; rest.length > 0; i++)
+        if (pieces_equal(take_part(&rest, "|"), value))
+            return i;
+    return -1;
+}
+
+/* The word at a position, which exists. */
+static struct piece word_at(const char *words, unsigned position)
+{
+    struct piece rest = piece_of(words);
+    while (position-- > 0)
+        take_part(&rest, "|");
+    return take_part(&rest, "|");
+}
+
+/* Messages. */
+
+enum { PIECE_LIMIT = 48 }; /* longer text is cut, so that what follows it in the line still fits */
+
+static void add_piece(struct qyi_line *line, struct piece piece)
+{
+    char copy[PIECE_LIMIT + 1];
+    const size_t length = qyi_min(piece.length, PIECE_LIMIT);
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = (unsigned char)piece.text[i];
+        copy[i] = c < ' ' || c == 0x7f ? '?' : (char)c;
+    }
+    copy[length] = '\0';
+    qyi_line_text(line, copy);
+}
+
+/* "default, always or never": the first `limit` of the words. */
+static void add_words(struct qyi_line *line, const char *words, size_t limit)
+{
+    struct piece rest = piece_of(words);
+    for (size_t i = 0; i < limit && rest.length > 0; i++) {
+        const struct piece word = take_part(&rest, "|");
+        const bool last = rest.length == 0 || i + 1 == limit;
+        if (i > 0)
+            qyi_line_text(line, last ? " or " : ", ");
+        add_piece(line, word);
+    }
+}
+
+static void add_values(struct qyi_line *line, const struct option *option)
+{
+    add_words(line, option->words, option->kind == KIND_BOOL ? 2 : SIZE_MAX);
+}
+
+/* "quarry: VARIABLE: COMPLAINT 'CULPRIT'" */
+static void add_complaint(struct qyi_line *line, const char *variable, const char *complaint, struct piece culprit)
+{
+    qyi_line_text(line, "quarry: ");
+    qyi_line_text(line, variable);
+    qyi_line_text(line, ": ");
+    qyi_line_text(line, complaint);
+    qyi_line_text(line, " '");
+    add_piece(line, culprit);
+    qyi_line_text(line, culprit.length > PIECE_LIMIT ? "...'" : "'");
+}
+
+static void warn_bad_value(const struct option *option, struct piece value)
+{
+    struct qyi_line line = {0};
+    add_complaint(&line, "QUARRY_OPTIONS", "bad value", value);
+    qyi_line_text(&line, " for '");
+    qyi_line_text(&line, option->name);
+    qyi_line_text(&line, "' (");
+    add_values(&line, option);
+    qyi_line_text(&line, ")");
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
+/* Levenshtein's distance by one row of his table: row[j] is from the name's bytes so far to the key's first j. */
+static size_t edit_distance(const char *name, struct piece key)
+{
+    size_t row[32];
+    if (key.length >= sizeof row / sizeof row[0])
+        return SIZE_MAX; /* no name is that long */
+    for (size_t j = 0; j <= key.length; j++)
+        row[j] = j;
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < key.length; j++) {
+            const size_t replaced = diagonal + (name[i] != key.text[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = qyi_min(replaced, qyi_min(diagonal, row[j]) + 1);
+        }
+    }
+    return row[key.length];
+}
+
+static void warn_unknown_key(struct piece key)
+{
+    const char *nearest = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const size_t distance = edit_distance(options[i].name, key);
+        if (distance < least && distance <= (strlen(options[i].name) + 1) / 2) { /* farther names are no help */
+            least = distance;
+            nearest = options[i].name;
+        }
+    }
+    struct qyi_line line = {0};
+    add_complaint(&line, "QUARRY_OPTIONS", "unknown key", key);
+    qyi_line_text(&line, nearest != NULL ? " (did you mean '" : " ('help'");
+    qyi_line_text(&line, nearest != NULL ? nearest : " lists them");
+    qyi_line_text(&line, nearest != NULL ? "'?)" : ")");
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
+/* Values. */
+
+/* Decimal digits alone, up to the largest delay that is not NEVER. */
+static bool parse_milliseconds(struct piece text, uint32_t *result)
+{
+    uint64_t number = 0;
+    if (text.length == 0)
+        return false;
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.text[i] < '0' || text.text[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(text.text[i] - '0');
+        if (number >= NEVER)
+            return false;
+    }
+    *result = (uint32_t)number;
+    return true;
+}
+
+/* False, and the field as it was, when the text is no value of this option. */
+static bool set_value(struct qyi_options *values, const struct option *option, struct piece text)
+{
+    void *const field = (char *)values + option->offset;
+    const int word = find_word(option->words, text);
+    if (option->kind == KIND_MILLISECONDS && word <= 0)
+        return parse_milliseconds(text, field);
+    if (word < 0)
+        return false;
+    switch (option->kind) {
+    case KIND_BOOL: *(bool *)field = word % 2 != 0; break;
+    case KIND_ENUM: *(unsigned *)field = (unsigned)word; break;
+    case KIND_MILLISECONDS: *(uint32_t *)field = NEVER; break;
+    case KIND_HELP: break;
+    }
+    return true;
+}
+
+static void add_default(struct qyi_line *line, const struct option *option)
+{
+    const void *const field = (const char *)&qyi_options + option->offset;
+    switch (option->kind) {
+    case KIND_BOOL: add_piece(line, word_at(option->words, *(const bool *)field)); break;
+    case KIND_ENUM: add_piece(line, word_at(option->words, *(const unsigned *)field)); break;
+    case KIND_MILLISECONDS:
+        if (*(const uint32_t *)field == NEVER)
+            qyi_line_text(line, "never");
+        else
+            qyi_line_number(line, *(const uint32_t *)field);
+        break;
+    case KIND_HELP: break;
+    }
+}
+
+/* Help. */
+
+enum { VALUES_COLUMN = 14, DEFAULT_COLUMN = 42, MEANING_COLUMN = 52 };
+
+static void pad_to(struct qyi_line *line, size_t column)
+{
+    while (line->length < column)
+        qyi_line_text(line, " ");
+}
+
+static void print_help(void)
+{
+    struct qyi_line line = {0};
+    qyi_line_text(&line, "quarry: QUARRY_OPTIONS=key:value,key:value,...");
+    qyi_line_write(&line, STDERR_FILENO);
+    qyi_line_text(&line, "  key         values                      default   meaning");
+    qyi_line_write(&line, STDERR_FILENO);
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        qyi_line_text(&line, "  ");
+        qyi_line_text(&line, options[i].name);
+        pad_to(&line, VALUES_COLUMN);
+        add_values(&line, &options[i]);
+        pad_to(&line, DEFAULT_COLUMN);
+        add_default(&line, &options[i]);
+        pad_to(&line, MEANING_COLUMN);
+        qyi_line_text(&line, options[i].meaning);
+        qyi_line_write(&line, STDERR_FILENO);
+    }
+}
+
+/* QUARRY_ONLY: '*', '?', '[a-z]' and '[!a-z]'. fnmatch would do, but it may allocate. */
+
+/* At a '[': whether the set holds c, and in *end where the pattern goes on. Without a ']' it is a plain '['. */
+static bool set_holds(const char *set, char c, const char **end)
+{
+    const bool negated = set[1] == '!' || set[1] == '^';
+    const char *const first = set + 1 + negated;
+    const char *s = first;
+    bool held = false;
+    for (; *s != '\0' && (*s != ']' || s == first); s++) { /* a ']' that comes first is a member */
+        const bool range = s[1] == '-' && s[2] != '\0' && s[2] != ']';
+        const char low = *s;
+        s += range ? 2 : 0;
+        held |= low <= c && c <= *s;
+    }
+    const bool closed = *s == ']';
+    *end = closed ? s + 1 : set + 1;
+    return closed ? held != negated : c == '[';
+}
+
+/* Whether the pattern's next element, which is no '*', matches c, and in *end where the pattern goes on. */
+static bool element_matches(const char *glob, char c, const char **end)
+{
+    if (*glob == '[')
+        return set_holds(glob, c, end);
+    *end = glob + 1;
+    return *glob == '?' || *glob == c;
+}
+
+/* Only the last '*' met is ever tried again, one byte longer: an earlier one could not match more. */
+static bool glob_matches(const char *glob, const char *name)
+{
+    const char *after_star = NULL;
+    const char *retry = NULL; /* where in the name the part after that star is tried next */
+    while (*name != '\0') {
+        const char *next = glob;
+        if (*glob == '*') {
+            after_star = ++glob;
+            retry = name;
+        } else if (*glob != '\0' && element_matches(glob, *name, &next)) {
+            glob = next;
+            name++;
+        } else if (after_star != NULL) {
+            glob = after_star;
+            name = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*glob == '*')
+        glob++;
+    return *glob == '\0';
+}
+
+/* QUARRY_STATS and QUARRY_OPTIONS. */
+
+static void read_stats(struct qyi_options *values, const char *text)
+{
+    static const char words[] = "0|1|text";
+    const int word = find_word(words, piece_of(text));
+    values->stats = word > 0;
+    if (word >= 0 || *text == '\0')
+        return;
+    struct qyi_line line = {0};
+    add_complaint(&line, "QUARRY_STATS", "bad value", piece_of(text));
+    qyi_line_text(&line, " (");
+    add_words(&line, words, SIZE_MAX);
+    qyi_line_text(&line, ")");
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
+static void read_item(struct qyi_options *values, struct piece item)
+{
+    struct piece value = item;
+    const struct piece key = take_part(&value, ":=");
+    const struct option *option = options;
+    while (option < options + OPTION_COUNT && !pieces_equal(key, piece_of(option->name)))
+        option++;
+
+    if (option == options + OPTION_COUNT) {
+        warn_unknown_key(key);
+    } else if (option->kind == KIND_HELP) {
+        print_help();
+    } else {
+        if (key.length == item.length && option->kind == KIND_BOOL)
+            value = piece_of("1");
+        if (!set_value(values, option, value))
+            warn_bad_value(option, value);
+    }
+}
+
+static void read_list(struct qyi_options *values, const char *list)
+{
+    struct piece rest = piece_of(list);
+    while (rest.length > 0) {
+        const struct piece item = take_part(&rest, ",");
+        if (item.length > 0)
+            read_item(values, item);
+    }
+}
+
+/* An unset variable is an empty one. */
+static const char *environment(const char *name)
+{
+    const char *value = secure_getenv(name);
+    return value != NULL ? value : "";
+}
+
+void qyi_options_read(void)
+{
+    const char *only = environment("QUARRY_ONLY");
+    if (*only != '\0' && !glob_matches(only, program_invocation_short_name))
+        return;
+    struct qyi_options values = qyi_options;
+    read_stats(&values, environment("QUARRY_STATS"));
+    read_list(&values, environment("QUARRY_OPTIONS"));
+    qyi_options = values;
+}

@@ -1,0 +1,36 @@
+/*
+ * options.h: what the environment asks for. Layer 1.
+ *
+ * QUARRY_STATS=1                     text report on standard error at exit
+ * QUARRY_ONLY=glob                   all QUARRY_ variables count only in programs whose name matches
+ * QUARRY_OPTIONS=key:value,...       the rest; `help` lists the keys
+ *
+ * Read once, by the constructor (the environment is not yet safe when malloc is called first), with
+ * secure_getenv; before that, and in privileged programs, the defaults below hold.
+ */
+#ifndef QYI_OPTIONS_H
+#define QYI_OPTIONS_H
+
+#include "base.h"
+
+enum qyi_thp_policy {
+    QYI_THP_DEFAULT, /* leave it to the system's setting */
+    QYI_THP_ALWAYS,  /* MADV_HUGEPAGE on payload */
+    QYI_THP_NEVER,   /* MADV_NOHUGEPAGE on payload */
+};
+
+struct qyi_options {
+    bool stats;         /* QUARRY_STATS: report at exit */
+    bool background;    /* background: a thread that purges while the program is idle */
+    bool deepbind_drop; /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
+    bool verbose;       /* verbose: say once what was done on the program's behalf */
+    enum qyi_thp_policy thp;
+    uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
+};
+
+extern QYI_HIDDEN struct qyi_options qyi_options;
+
+/* Parse the environment into qyi_options; warnings and help go to standard error by raw write. Never allocates. */
+void qyi_options_read(void);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * os.c: the operating system as the allocator sees it. Layer 1.
+ *
+ * I1  errno is the same after every function here.
+ * I2  after start only mmap, munmap, mremap, mprotect, madvise and futex are called; the clock is read through the
+ * vDSO. (A report that was asked for calls mincore too.)
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+size_t qyi_os_page_bytes = 4096;
+
+void qyi_os_init(void)
+{
+    const unsigned long page_bytes = getauxval(AT_PAGESZ);
+    if (page_bytes != 0)
+        qyi_os_page_bytes = page_bytes;
+}
+
+size_t qyi_os_memory_bytes(void)
+{
+    const int saved_errno = errno;
+    struct sysinfo info;
+    size_t bytes = 16 * QYI_GIB;
+    if (sysinfo(&info) == 0 && info.totalram != 0)
+        bytes = (size_t)info.totalram * info.mem_unit;
+    errno = saved_errno;
+    return bytes;
+}
+
+size_t qyi_os_address_space_limit(void)
+{
+    const int saved_errno = errno;
+    struct rlimit limit;
+    size_t bytes = SIZE_MAX;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = limit.rlim_cur;
+    errno = saved_errno;
+    return bytes;
+}
+
+uint64_t qyi_os_random(void)
+{
+    /* The kernel puts 16 random bytes on every new process's stack; the low half also seeds the stack protector, so
+     * mix. */
+    const uint64_t *bytes = (const uint64_t *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+    const uint64_t seed = bytes != NULL ? bytes[0] ^ (bytes[1] << 1) : (uintptr_t)&seed;
+    return (seed ^ (seed >> 31)) * 0x9e3779b97f4a7c15u;
+}
+
+static void *map(void *where, size_t bytes, int protection, int flags)
+{
+    const int saved_errno = errno;
+    void *start = mmap(where, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    errno = saved_errno;
+    return start == MAP_FAILED ? NULL : start;
+}
+
+void *qyi_os_reserve(size_t bytes, size_t align)
+{
+    if (bytes > SIZE_MAX - align)
+        return NULL;
+    char *start = map(NULL, bytes + align, PROT_NONE, MAP_NORESERVE);
+    if (start == NULL)
+        return NULL;
+    char *aligned = (char *)qyi_align_up((uintptr_t)start, align); /* NOLINT(performance-no-int-to-ptr) */
+    const size_t before = (size_t)(aligned - start);
+    if (before != 0)
+        qyi_os_unmap(start, before);
+    if (align != before)
+        qyi_os_unmap(aligned + bytes, align - before);
+    return aligned;
+}
+
+static bool protect(void *start, size_t bytes, int protection)
+{
+    const int saved_errno = errno;
+    const bool done = mprotect(start, bytes, protection) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+bool qyi_os_commit(void *start, size_t bytes)
+{
+    return protect(start, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool qyi_os_show(void *start, size_t bytes)
+{
+    return protect(start, bytes, PROT_READ);
+}
+
+static bool map_at(void *start, size_t bytes, int protection)
+{
+    void *mapped = map(start, bytes, protection, MAP_FIXED_NOREPLACE);
+    if (mapped == start)
+        return true;
+    if (mapped != NULL) /* a kernel or emulator that does not know the flag took the address as a hint */
+        qyi_os_unmap(mapped, bytes);
+    return false;
+}
+
+bool qyi_os_map_at(void *start, size_t bytes)
+{
+    return map_at(start, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool qyi_os_show_at(void *start, size_t bytes)
+{
+    return map_at(start, bytes, PROT_READ);
+}
+
+void qyi_os_unmap(void *start, size_t bytes)
+{
+    const int saved_errno = errno;
+    munmap(start, bytes);
+    errno = saved_errno;
+}
+
+bool qyi_os_purge(void *start, size_t bytes)
+{
+    const int saved_errno = errno;
+    const bool done = madvise(start, bytes, MADV_DONTNEED) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+bool qyi_os_refresh(void *start, size_t bytes)
+{
+    return map(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
+}
+
+bool qyi_os_move(void *from, void *to, size_t bytes)
+{
+    const int saved_errno = errno;
+    const bool done = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) != MAP_FAILED;
+    errno = saved_errno;
+    return done;
+}
+
+size_t qyi_os_resident(void *start, size_t bytes)
+{
+    enum { PAGES_AT_ONCE = 1024 }; /* little enough for a small stack */
+    const int saved_errno = errno;
+    const size_t step = PAGES_AT_ONCE * qyi_os_page_bytes;
+    size_t resident_count = 0;
+    for (size_t done = 0; done < bytes; done += step) {
+        unsigned char pages[PAGES_AT_ONCE];
+        const size_t part = qyi_min(step, bytes - done);
+        if (mincore((char *)start + done, part, pages) != 0)
+            break;
+        for (size_t i = 0; i < qyi_div_up(part, qyi_os_page_bytes); i++)
+            resident_count += pages[i] & 1;
+    }
+    errno = saved_errno;
+    return resident_count * qyi_os_page_bytes;
+}
+
+void qyi_os_advise_huge(void *start, size_t bytes, bool huge)
+{
+    const int saved_errno = errno;
+    madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    errno = saved_errno;
+}
+
+uint64_t qyi_os_now_ms(void)
+{
+    const int saved_errno = errno;
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* the coarse clocks never leave the vDSO */
+    errno = saved_errno;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void qyi_os_futex_wait(_Atomic uint32_t *word, uint32_t expected)
+{
+    const int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+    errno = saved_errno;
+}
+
+void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count)
+{
+    const int saved_errno = errno;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+    errno = saved_errno;
+}

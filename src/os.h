@@ -1,0 +1,68 @@
+/*
+ * os.h: the operating system as the allocator sees it: address space, clock, futex. Layer 1.
+ *
+ * The only user of sys/mman.h. Every function leaves errno as it found it: callers say ENOMEM themselves. Every failure
+ * is an ordinary return value: a sandbox may refuse any of these calls at any time.
+ */
+#ifndef QYI_OS_H
+#define QYI_OS_H
+
+#include "base.h"
+
+/* Bytes of a page; known after qyi_os_init. */
+extern QYI_HIDDEN size_t qyi_os_page_bytes;
+
+void qyi_os_init(void);
+
+/* Memory of the machine in bytes, or 16 GiB when the kernel does not say. */
+size_t qyi_os_memory_bytes(void);
+
+/* RLIMIT_AS in bytes; SIZE_MAX when there is none. */
+size_t qyi_os_address_space_limit(void);
+
+/* An unpredictable number that needs no system call. */
+uint64_t qyi_os_random(void);
+
+/* Address space that cannot be accessed, aligned to align (a power of two); NULL when refused. */
+void *qyi_os_reserve(size_t bytes, size_t align);
+
+/* Make reserved pages readable and writable. They read as zero. */
+bool qyi_os_commit(void *start, size_t bytes);
+
+/* Make reserved pages readable. They read as zero, and cost nothing until they are committed. */
+bool qyi_os_show(void *start, size_t bytes);
+
+/* The same, at an address where nothing is mapped. */
+bool qyi_os_show_at(void *start, size_t bytes);
+
+/* Map fresh pages at an address where nothing is mapped; false when something is, or a limit refuses. */
+bool qyi_os_map_at(void *start, size_t bytes);
+
+void qyi_os_unmap(void *start, size_t bytes);
+
+/* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
+bool qyi_os_purge(void *start, size_t bytes);
+
+/* Replace pages by fresh ones, so that their mapping merges with its neighbours again. */
+bool qyi_os_refresh(void *start, size_t bytes);
+
+/*
+ * Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. False: nothing
+ * has moved.
+ */
+bool qyi_os_move(void *from, void *to, size_t bytes);
+
+/* Bytes of mapped memory that have pages at this moment; start is page-aligned. 0 when the system does not say. */
+size_t qyi_os_resident(void *start, size_t bytes);
+
+/* Ask for huge pages (true) or for none (false). A refusal does not matter. */
+void qyi_os_advise_huge(void *start, size_t bytes, bool huge);
+
+/* Milliseconds since some start; resolution about 4 ms; no system call. */
+uint64_t qyi_os_now_ms(void);
+
+/* Sleep while *word == expected; may return early. */
+void qyi_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
+void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count);
+
+#endif

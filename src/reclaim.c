@@ -1,0 +1,171 @@
+/*
+ * reclaim.c: giving memory back while the program runs, and on demand. Layer 4.
+ *
+ * Free memory becomes free granules in three steps, each of which may be waiting for a thread that does not call us:
+ *
+ *     blocks in a magazine      flushed by their thread: when a sweep finds the magazine unused, or when asked
+ * (flush_wanted) blocks freed by others    drained by the owner's slow paths, or here, by whoever comes by, under the
+ * owner's lock empty slabs               deleted as soon as the last block is back
+ *
+ * and free granules are purged when they have been free for a while. All of this is driven by a tick in the slow paths;
+ * an option adds a thread that ticks while the program sleeps.
+ */
+#include "reclaim.h"
+
+#include "heap.h"
+#include "lock.h"
+#include "magazine.h"
+#include "options.h"
+#include "os.h"
+#include "region.h"
+#include "remote.h"
+#include "thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+enum {
+    SLOW_CALLS_PER_LOOK = 8,
+    TICK_MIN_MS = 20,
+    TICKS_PER_DELAY = 4,
+    TRY_COUNT = 1000,
+    BACKGROUND_STACK_BYTES = 128 << 10,
+};
+
+static struct {
+    _Atomic uint64_t next_ms; /* when the next tick is due */
+    _Atomic bool background;  /* the thread runs */
+} reclaim;
+
+static uint64_t interval_ms(void)
+{
+    const uint64_t delay = qyi_options.purge_delay_ms;
+    return delay == UINT32_MAX ? 1000 : qyi_max(TICK_MIN_MS, delay / TICKS_PER_DELAY);
+}
+
+/* Another thread's heap may be looked into while that thread is not in a slow path itself. */
+static bool try_hard(struct qyi_lock *lock)
+{
+    for (unsigned i = 0; i < TRY_COUNT; i++) {
+        if (qyi_lock_try(lock))
+            return true;
+    }
+    return false; /* or its thread did not survive a fork */
+}
+
+/* trim: give back empty slabs too, as always with the common heap's: it has no thread that would miss them. */
+static void visit_heaps(bool trim)
+{
+    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (!trim && heap != qyi_common && !qyi_heap_has_news(heap))
+            continue;
+        if (!(trim ? try_hard(&heap->lock) : qyi_lock_try(&heap->lock)))
+            continue;
+        if (qyi_heap_has_news(heap))
+            qyi_heap_drain(heap);
+        if (trim || heap == qyi_common)
+            qyi_heap_trim(heap);
+        qyi_unlock(&heap->lock);
+    }
+}
+
+static void *background_main(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        const uint64_t pause_ms = interval_ms();
+        const struct timespec pause = {.tv_sec = (time_t)(pause_ms / 1000),
+                                       .tv_nsec = (long)(pause_ms % 1000) * 1000000};
+        nanosleep(&pause, NULL);
+        qyi_reclaim_tick_now(NULL);
+    }
+    return NULL;
+}
+
+/* Lazily, from a tick, so that a process that forks gets it again and one that never allocates never has it. */
+static void start_background(void)
+{
+    if (!qyi_options.background || atomic_exchange_explicit(&reclaim.background, true, memory_order_relaxed))
+        return;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    if (pthread_attr_init(&attributes) == 0) {
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attributes, BACKGROUND_STACK_BYTES);
+        pthread_create(&thread, &attributes, background_main, NULL); /* refused: the program's own ticks must do */
+        pthread_attr_destroy(&attributes);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void qyi_reclaim_tick_now(struct qyi_magazines *mine)
+{
+    const uint64_t now_ms = qyi_os_now_ms();
+    uint64_t due = atomic_load_explicit(&reclaim.next_ms, memory_order_relaxed);
+    /* relaxed: the exchange only elects one thread to do the work */
+    if (QYI_LIKELY(now_ms < due) ||
+        !atomic_compare_exchange_strong_explicit(&reclaim.next_ms, &due, now_ms + interval_ms(), memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    qyi_threads_bury();
+    if (mine != NULL) {
+        qyi_remote_flush(mine);
+        qyi_magazines_sweep(mine);
+    }
+    visit_heaps(false);
+    qyi_heaps_unload(false);
+    if (qyi_options.purge_delay_ms != UINT32_MAX)
+        qyi_region_purge(now_ms, qyi_options.purge_delay_ms);
+    start_background();
+}
+
+void qyi_reclaim_tick(struct qyi_magazines *mine)
+{
+    if (mine != NULL) {
+        if (QYI_LIKELY(mine->ticks-- != 0))
+            return;
+        mine->ticks = SLOW_CALLS_PER_LOOK;
+        /* relaxed: a wish, and nothing depends on when it is heard */
+        if (QYI_UNLIKELY(atomic_load_explicit(&mine->flush_wanted, memory_order_relaxed))) {
+            atomic_store_explicit(&mine->flush_wanted, false, memory_order_relaxed);
+            qyi_remote_flush(mine);
+            qyi_magazines_shrink(mine);
+        }
+    }
+    qyi_reclaim_tick_now(mine);
+}
+
+void qyi_reclaim_thread(void)
+{
+    if (!qyi_thread_is_attached())
+        return;
+    qyi_remote_flush(qyi_my_magazines);
+    qyi_magazines_shrink(qyi_my_magazines);
+}
+
+size_t qyi_reclaim_all(void)
+{
+    if (!qyi_start())
+        return 0;
+    qyi_threads_bury();
+    qyi_reclaim_thread();
+    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (!heap->idle) /* an idle one has nothing, and its page may have been given back */
+            atomic_store_explicit(&heap->magazines->flush_wanted, true, memory_order_relaxed);
+    }
+    qyi_heaps_unload(true);
+    visit_heaps(true);
+    return qyi_region_purge(qyi_os_now_ms(), 0);
+}
+
+void qyi_reclaim_after_fork(void)
+{
+    atomic_store_explicit(&reclaim.background, false, memory_order_relaxed);
+}

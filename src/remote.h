@@ -1,0 +1,34 @@
+/*
+ * remote.h: freeing blocks that belong to another heap. Layer 4.
+ */
+#ifndef QYI_REMOTE_H
+#define QYI_REMOTE_H
+
+#include "base.h"
+
+struct qyi_magazines;
+
+enum { QYI_REMOTE_WORDS_LOG2 = 6, QYI_REMOTE_WORDS = 1 << QYI_REMOTE_WORDS_LOG2 };
+
+/* Blocks that a thread has freed and not announced yet: a hash table of bitmap words. */
+struct qyi_remote_buffer {
+    size_t held_bytes;
+    uint32_t used_count;
+    uint8_t used[QYI_REMOTE_WORDS]; /* the words that are filled, or were since the last flush */
+    struct {
+        uint64_t bits; /* 0: nothing */
+        uint32_t granule;
+        uint32_t number;
+    } word[QYI_REMOTE_WORDS];
+};
+
+/*
+ * Free p, a slab's block, whose granule has this entry. The thread's buffer gathers blocks by bitmap word; mine is NULL
+ * when the thread has no magazines, and the block is announced at once. Aborts on a pointer that cannot be free'd.
+ */
+void qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry);
+
+/* Announce everything that is in the buffer. */
+void qyi_remote_flush(struct qyi_magazines *mine);
+
+#endif

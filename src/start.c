@@ -1,0 +1,36 @@
+/*
+ * start.c: what happens when the library is loaded and when the process ends. Layer 6.
+ *
+ * The allocator itself starts at the first call, which may well come before this: from the loader, from another
+ * library's constructor, or from an IFUNC resolver. What needs a working libc (the environment, fork handlers) waits
+ * for the constructor.
+ */
+#include "start.h"
+
+#include "fork.h"
+#include "magazine.h"
+#include "options.h"
+#include "region.h"
+#include "stats.h"
+#include "thread.h"
+
+void qyi_start_anchor(void)
+{
+}
+
+__attribute__((constructor(101))) static void library_loaded(void)
+{
+    qyi_options_read();
+    qyi_region_advise();
+    qyi_stats_start();
+    if (qyi_start())
+        qyi_fork_register();
+}
+
+__attribute__((destructor(101))) static void process_ends(void)
+{
+    qyi_stats_finish();
+    /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
+    if (qyi_thread_is_attached())
+        qyi_magazines_check(qyi_my_magazines);
+}

@@ -1,0 +1,31 @@
+/*
+ * thread.h: start of the allocator, and the life of a thread in it. Layer 4.
+ */
+#ifndef QYI_THREAD_H
+#define QYI_THREAD_H
+
+#include "base.h"
+#include "magazine.h"
+
+/* Start the allocator if it has not been started. False: there is no memory to start with; it can be tried again. */
+bool qyi_start(void);
+
+/*
+ * The calling thread's magazines, made now if need be; NULL when there is no memory for them, or the thread is ending.
+ * for_free: the call comes from free, which is not worth a new heap in a thread that has begun to end.
+ */
+struct qyi_magazines *qyi_thread_attach(bool for_free);
+
+QYI_INLINE bool qyi_thread_is_attached(void)
+{
+    return qyi_my_magazines != &qyi_no_magazines;
+}
+
+/* In a forked child, some time later: give back what the parent's other threads left in their heaps. */
+void qyi_threads_bury(void);
+
+/* In a forked child: note which heaps have lost their threads. The work itself waits, for most children soon call exec.
+ */
+void qyi_threads_after_fork(void);
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * unit.h: what the unit tests share: the main function, an assertion for loops, random numbers, and a walk over all
+ * slabs that checks them.
+ *
+ * Check forks for every test, so each test starts the allocator from scratch; libcheck itself uses libc's malloc.
+ */
+#ifndef QUARRY_TESTS_UNIT_H
+#define QUARRY_TESTS_UNIT_H
+
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "heap.h"
+#include "large.h"
+#include "region.h"
+#include "slab.h"
+
+/* Sanitizers and valgrind bring a malloc, memory and a schedule of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool UNIT_SANITIZED __attribute__((unused)) = true;
+#else
+static const bool UNIT_SANITIZED __attribute__((unused)) = false;
+#endif
+#if defined(__SANITIZE_THREAD__)
+static const bool UNIT_TSAN __attribute__((unused)) = true;
+#else
+static const bool UNIT_TSAN __attribute__((unused)) = false;
+#endif
+
+/* As ck_assert, for loops and threads: ck_assert reports every assertion that holds, too. */
+#define require(x) ((x) ? (void)0 : ck_abort_msg("not true: %s", #x))
+
+static inline int unit_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_FORK);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* SplitMix64: the same numbers in every run, so that a failure can be repeated. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* One of 0 .. limit - 1. */
+static inline size_t unit_below(uint64_t *state, size_t limit)
+{
+    return (size_t)(unit_random(state) % limit);
+}
+
+/* Run a function in a thread of its own, to its end. */
+static inline void unit_in_thread(void *(*function)(void *), void *argument)
+{
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, function, argument) == 0);
+    require(pthread_join(thread, NULL) == 0);
+}
+
+/* How often to repeat what is random: less under tools that are slow. */
+static inline unsigned unit_rounds(unsigned rounds)
+{
+    const char *multiplier = getenv("CK_TIMEOUT_MULTIPLIER"); /* check-valgrind sets it */
+    return UNIT_SANITIZED || multiplier != NULL ? rounds / 5 + 1 : rounds;
+}
+
+static inline uint64_t unit_entry_of(const void *p)
+{
+    return qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+}
+
+static inline struct qyi_slab *unit_slab_of(const void *p)
+{
+    return qyi_slab_at(qyi_run_first((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT)));
+}
+
+static inline struct qyi_heap *unit_heap_of(const void *p)
+{
+    return qyi_heap_by_id(qyi_entry_owner(unit_entry_of(p)));
+}
+
+static inline size_t unit_used_bytes(void)
+{
+    struct qyi_region_totals totals;
+    qyi_region_totals(&totals);
+    return totals.used;
+}
+
+/* Walk all runs; no thread may be inside the allocator. Returns how many slabs there are. */
+static inline size_t unit_check_runs(void)
+{
+    qyi_region_validate();
+    size_t slabs = 0;
+    size_t used = 0;
+    const uint32_t end = atomic_load(&qyi_region.end);
+    for (uint32_t granule = qyi_region.first; granule < end;) {
+        const uint64_t entry = qyi_entry(granule);
+        if (entry == 0) {
+            granule++;
+            continue;
+        }
+        size_t granules;
+        if ((entry & QYI_ENTRY_LARGE) != 0) {
+            const struct qyi_large *large = qyi_granule_record(granule);
+            granules = large->granules;
+        } else {
+            struct qyi_slab *slab = qyi_slab_at(granule);
+            require(qyi_entry_class(entry) < QYI_CLASS_COUNT);
+            require(slab->class == qyi_entry_class(entry));
+            const struct qyi_class *class = &qyi_classes[slab->class];
+            require(qyi_entry_owner(entry) >= 1 && qyi_entry_owner(entry) <= qyi_heap_count());
+            require(slab->free_count <= slab->carved && slab->carved <= class->block_count);
+            require(slab->listed == (qyi_slab_available(slab) != 0));
+            qyi_slab_validate(slab);
+            granules = class->granule_count;
+            slabs++;
+        }
+        require(granules > 0);
+        for (size_t i = 0; i < granules; i++) {
+            const uint64_t offset = qyi_min(i, QYI_ENTRY_OFFSET_MAX);
+            require(qyi_entry(granule + i) == (entry | offset << QYI_ENTRY_OFFSET_SHIFT));
+        }
+        used += granules << QYI_GRANULE_SHIFT;
+        granule += (uint32_t)granules;
+    }
+    require(used == unit_used_bytes());
+    return slabs;
+}
+
+#endif
