@@ -29,8 +29,8 @@ static void *out_of_memory(void)
 /* One try; NULL when there is no memory. */
 static void *take_block(unsigned class)
 {
-    struct qyi_magazines *mine = qyi_my_magazines;
-    if (QYI_UNLIKELY(mine == &qyi_no_magazines) && (mine = qyi_thread_attach(false)) == NULL)
+    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(false);
+    if (mine == NULL)
         return qyi_start() ? qyi_common_take_one(class) : NULL;
     bool slow;
     void *block = qyi_magazines_take(mine, class, &slow);
@@ -105,9 +105,7 @@ QYI_NOINLINE void qyi_free_slow(void *p)
         qyi_reclaim_tick_now(NULL);
         return;
     }
-    struct qyi_magazines *mine = qyi_my_magazines;
-    if (QYI_UNLIKELY(mine == &qyi_no_magazines))
-        mine = qyi_thread_attach(true);
+    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
     if (mine == NULL || !goes_to_magazine(mine, entry))
         qyi_remote_free(mine, p, entry);
     else if (!qyi_magazines_give(mine, qyi_entry_class(entry), p))

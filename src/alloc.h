@@ -18,7 +18,7 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
 {
     if (QYI_LIKELY(bytes <= QYI_TABLE_BYTES)) {
         void *block;
-        if (QYI_LIKELY(qyi_magazine_pop(qyi_magazine_for(qyi_my_magazines, bytes), &block)))
+        if (QYI_LIKELY(qyi_magazine_pop(qyi_my_magazine(bytes), &block)))
             return block;
     }
     return qyi_malloc_slow(bytes);
@@ -28,10 +28,11 @@ QYI_INLINE void qyi_free(void *p)
 {
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
-        struct qyi_magazines *mine = qyi_my_magazines;
-        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT) ^ mine->key;
-        if (QYI_LIKELY(entry < QYI_ENTRY_PLAIN_LIMIT)) {
-            const size_t class_offset = entry & (0xff << QYI_ENTRY_CLASS_SHIFT);
+        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
+        struct qyi_magazines *mine = qyi_my_magazines();
+        const uint64_t difference = entry ^ mine->key;
+        if (QYI_LIKELY(difference < QYI_ENTRY_PLAIN_LIMIT)) {
+            const size_t class_offset = difference & (0xff << QYI_ENTRY_CLASS_SHIFT);
             struct qyi_magazine *magazine = (struct qyi_magazine *)((char *)mine->magazine + class_offset);
             if (QYI_LIKELY(qyi_magazine_push(magazine, p)))
                 return;

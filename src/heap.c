@@ -204,6 +204,12 @@ void qyi_heaps_unload(bool all)
     }
 }
 
+void qyi_heaps_check(void)
+{
+    if (!qyi_lock_is_held(&registry.lock) && !qyi_lock_is_held(&qyi_common->lock))
+        qyi_heaps_unload(true);
+}
+
 /* Blocks that lie in magazines, but whose heap cannot be trusted any more, are lost. */
 static void forget_common_blocks(void)
 {
@@ -226,12 +232,22 @@ void qyi_heaps_after_fork(void)
      * ones. */
     forget_common_blocks();
     struct qyi_heap *broken = qyi_common;
+    memset(broken->available, 0, sizeof broken->available);
     struct qyi_heap *fresh = new_heap();
     if (fresh != NULL) {
+        broken->broken = true;
         qyi_common = fresh;
-        atomic_store_explicit(&broken->lock.word, 1, memory_order_relaxed); /* for ever: nobody looks into it again */
-    } else {
-        memset(broken->available, 0, sizeof broken->available);
+    }
+}
+
+struct qyi_heap *qyi_common_lock(void)
+{
+    for (;;) {
+        struct qyi_heap *common = qyi_common;
+        qyi_lock(&common->lock);
+        if (QYI_LIKELY(common == qyi_common))
+            return common;
+        qyi_unlock(&common->lock);
     }
 }
 
@@ -345,9 +361,8 @@ unsigned qyi_heap_take(struct qyi_heap *heap, unsigned class, void **top, unsign
 
 void *qyi_common_take_one(unsigned class)
 {
-    struct qyi_heap *common = qyi_common;
+    struct qyi_heap *common = qyi_common_lock();
     void *block = NULL;
-    qyi_lock(&common->lock);
     if (qyi_heap_has_news(common))
         qyi_heap_drain(common);
     if (qyi_heap_take(common, class, &block + 1, 1) != 0)
@@ -400,8 +415,10 @@ void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, si
             length = stretch(blocks, qyi_min(count, number + 1), -bytes);
             first = number - (uint32_t)length + 1;
         }
-        if (QYI_UNLIKELY(!qyi_slab_put(slab, first, (uint32_t)length)))
-            qyi_fatal_pointer("free", blocks[0], (size_t)bytes, "double free");
+        uint32_t twice;
+        if (QYI_UNLIKELY(!qyi_slab_put(slab, first, (uint32_t)length, &twice)))
+            qyi_fatal_pointer("free", (const char *)blocks[0] + ((ptrdiff_t)twice - number) * bytes, (size_t)bytes,
+                              "double free");
         slab_gained(heap, slab);
         blocks += length;
         count -= length;
@@ -424,6 +441,8 @@ void qyi_heap_notify(uint32_t owner, uint32_t granule)
 
 void qyi_heap_drain(struct qyi_heap *heap)
 {
+    if (heap->broken)
+        return;
     /* acquire: pairs with the release in qyi_heap_notify */
     uint32_t granule = atomic_exchange_explicit(&heap->notify, 0, memory_order_acquire);
     heap->drains++;
@@ -466,9 +485,8 @@ void qyi_heap_trim(struct qyi_heap *heap)
 /* Move the slabs that have blocks to give to the common heap, and give empty slabs back. The caller holds the lock. */
 static void disown(struct qyi_heap *heap)
 {
-    struct qyi_heap *common = qyi_common;
     qyi_heap_trim(heap);
-    qyi_lock(&common->lock);
+    struct qyi_heap *common = qyi_common_lock();
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         while (heap->available[class] != 0) {
             struct qyi_slab *slab = qyi_slab_at(heap->available[class]);

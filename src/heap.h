@@ -23,6 +23,7 @@ struct qyi_heap {
     bool idle;          /* no thread runs with it */
     bool loaded;        /* idle, but its magazines still hold blocks */
     bool bereaved;      /* its thread was left behind by fork */
+    bool broken;        /* a fork caught it in the middle of a change: its blocks can be freed, and nothing more */
     uint32_t idle_tick; /* when it became idle */
     /* under lock */
     struct qyi_lock lock; /* held during every change of the heap's slabs */
@@ -37,6 +38,9 @@ struct qyi_heap {
 /* ---- registry ---- */
 
 extern QYI_HIDDEN struct qyi_heap *qyi_common;
+
+/* Lock the common heap. It may become another one while a forked child waits. */
+struct qyi_heap *qyi_common_lock(void);
 
 /* Make the common heap. False: out of memory. */
 bool qyi_heaps_init(void);
@@ -53,6 +57,9 @@ void qyi_heap_retire(struct qyi_heap *heap, bool loaded);
 
 /* Unload idle heaps: those that nobody has wanted since the last call, or all. */
 void qyi_heaps_unload(bool all);
+
+/* At the end of the process: the same as qyi_heaps_unload(true), unless the thread stands in the registry itself. */
+void qyi_heaps_check(void);
 
 /* Calls per class that are not counted in anybody's magazines: of ended threads, and of threads without magazines. */
 extern QYI_HIDDEN _Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];

@@ -10,6 +10,8 @@
 /* Critical sections last well under a microsecond, so most waits end while spinning. */
 static const unsigned SPIN_COUNT = 100;
 
+void (*qyi_lock_contended)(void);
+
 static __thread char identity;
 
 void *qyi_thread_identity(void)
@@ -33,6 +35,8 @@ void qyi_lock_slow(struct qyi_lock *lock)
         if (!qyi_lock_is_held(lock) && qyi_lock_try(lock))
             return;
     }
+    if (qyi_lock_contended != NULL)
+        qyi_lock_contended();
     /* acquire: pairs with the release in qyi_unlock. From here on the word says that somebody may sleep. */
     while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
         qyi_os_futex_wait(&lock->word, 2);

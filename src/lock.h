@@ -19,6 +19,9 @@ struct qyi_lock {
 /* A different address for every thread, without a system call. */
 void *qyi_thread_identity(void);
 
+/* Called, if set, before a thread goes to sleep on a lock. */
+extern QYI_HIDDEN void (*qyi_lock_contended)(void);
+
 void qyi_lock_slow(struct qyi_lock *lock);
 void qyi_unlock_slow(struct qyi_lock *lock);
 

@@ -39,8 +39,7 @@ static const size_t SMALL_MAGAZINE_BYTES = 8 << 10;
 /* What all magazines of a thread may hold, in bytes of blocks, beyond their first few slots. */
 static const size_t ROOM_BYTES = 2 << 20;
 
-__thread struct qyi_magazines *qyi_my_magazines __attribute__((tls_model("initial-exec"))) = &qyi_no_magazines;
-struct qyi_magazines qyi_no_magazines;
+__thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
 uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1];
 
 void qyi_magazine_init(void)
@@ -120,11 +119,7 @@ static bool adapt(struct qyi_magazines *mine, unsigned class)
 /* The heap that a class's blocks come from, locked; the thread's own heap is locked already. */
 static struct qyi_heap *lock_source(struct qyi_magazines *mine, unsigned class)
 {
-    struct qyi_heap *source = mine->heap;
-    if (qyi_class_is_common(class)) {
-        source = qyi_common;
-        qyi_lock(&source->lock);
-    }
+    struct qyi_heap *source = qyi_class_is_common(class) ? qyi_common_lock() : mine->heap;
     if (qyi_heap_has_news(source))
         qyi_heap_drain(source);
     return source;
@@ -277,7 +272,7 @@ void qyi_magazines_shrink(struct qyi_magazines *mine)
     qyi_lock(&mine->heap->lock);
     flush_all(mine);
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        if (mine->growth[class].capacity > QYI_SLOTS_FIRST)
+        if (mine->growth[class].capacity > qyi_classes[class].slots_first)
             set_first_slots(mine, class);
     }
     clear_more_slots(mine);

@@ -5,9 +5,9 @@
  *       NULL                                         ^ top         ^ limit
  *
  * malloc takes top[-1], free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no
- * access to the block or to its slab. A thread without magazines points at qyi_no_magazines, which is all zero: every
- * magazine of it is empty and full at once, and its key matches no block, so the fast paths need no test of their own
- * for that state.
+ * access to the block or to its slab. A thread without magazines is taken to have them at the region's base, where there
+ * are zeros: every magazine of these is empty and full at once, and their key matches no block, so the fast paths need no
+ * test of their own for that state.
  */
 #ifndef QYI_MAGAZINE_H
 #define QYI_MAGAZINE_H
@@ -61,14 +61,28 @@ struct qyi_magazines {
 
 static_assert(sizeof(struct qyi_magazines) < QYI_MAGAZINES_BYTES / 4, "most of it is slots");
 
-/* The thread's magazines; qyi_no_magazines before the first call and after the last. */
-extern QYI_HIDDEN __thread struct qyi_magazines *qyi_my_magazines __attribute__((tls_model("initial-exec")));
-extern QYI_HIDDEN struct qyi_magazines qyi_no_magazines;
+static_assert(offsetof(struct qyi_magazines, growth) <= QYI_ZEROS_BYTES, "what the fast paths look at, all zero");
+
+/*
+ * Where the thread's magazines are, counted from the region's base; 0 before the first call and after the last. Zero and not
+ * an address, since the loader calls malloc (in IFUNC resolvers) before it has given thread-local variables their values.
+ */
+extern QYI_HIDDEN __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
+
+QYI_INLINE bool qyi_thread_is_attached(void)
+{
+    return qyi_my_offset != 0;
+}
+
+/* The thread's magazines, or zeros. */
+QYI_INLINE struct qyi_magazines *qyi_my_magazines(void)
+{
+    return (struct qyi_magazines *)(qyi_region.base + qyi_my_offset); /* NOLINT(performance-no-int-to-ptr) */
+}
 
 /*
  * The magazine for a request of at most QYI_TABLE_BYTES bytes: its offset in struct qyi_magazines. All zero before
- * initialisation, which leads to a `magazine` at the start of the struct that looks empty: its top and slots are the
- * first and third word of qyi_no_magazines.
+ * initialisation, which leads to a `magazine` at the start of the zeros, which looks empty too.
  */
 enum { QYI_TABLE_BYTES = 1024 };
 extern QYI_HIDDEN uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1];
@@ -76,9 +90,11 @@ extern QYI_HIDDEN uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES 
 /* Fill in the table of offsets. */
 void qyi_magazine_init(void);
 
-QYI_INLINE struct qyi_magazine *qyi_magazine_for(struct qyi_magazines *mine, size_t bytes)
+QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
 {
-    return (struct qyi_magazine *)((char *)mine + qyi_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES]);
+    size_t offset = qyi_my_offset + qyi_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
+    __asm__("" : "+r"(offset)); /* keeps the additions in this order, in which both take an operand from memory */
+    return (struct qyi_magazine *)(qyi_region.base + offset); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* False when the magazine is empty. */

@@ -179,6 +179,19 @@ void qyi_os_advise_huge(void *start, size_t bytes, bool huge)
     errno = saved_errno;
 }
 
+void *qyi_os_map_wiped(void)
+{
+    void *page = map(NULL, qyi_os_page_bytes, PROT_READ | PROT_WRITE, 0);
+    if (page == NULL)
+        return NULL;
+    const int saved_errno = errno;
+    const bool wiped = madvise(page, qyi_os_page_bytes, MADV_WIPEONFORK) == 0;
+    if (!wiped)
+        munmap(page, qyi_os_page_bytes);
+    errno = saved_errno;
+    return wiped ? page : NULL;
+}
+
 uint64_t qyi_os_now_ms(void)
 {
     const int saved_errno = errno;

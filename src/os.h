@@ -58,6 +58,9 @@ size_t qyi_os_resident(void *start, size_t bytes);
 /* Ask for huge pages (true) or for none (false). A refusal does not matter. */
 void qyi_os_advise_huge(void *start, size_t bytes, bool huge);
 
+/* A page that reads as zero in children of fork; NULL when the kernel cannot do that. */
+void *qyi_os_map_wiped(void);
+
 /* Milliseconds since some start; resolution about 4 ms; no system call. */
 uint64_t qyi_os_now_ms(void);
 

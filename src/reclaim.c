@@ -145,8 +145,8 @@ void qyi_reclaim_thread(void)
 {
     if (!qyi_thread_is_attached())
         return;
-    qyi_remote_flush(qyi_my_magazines);
-    qyi_magazines_shrink(qyi_my_magazines);
+    qyi_remote_flush(qyi_my_magazines());
+    qyi_magazines_shrink(qyi_my_magazines());
 }
 
 size_t qyi_reclaim_all(void)

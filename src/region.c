@@ -53,7 +53,9 @@ struct queue {
 
 enum { WHOLE_FRAMES, PART_FRAMES, QUEUE_COUNT };
 
-struct qyi_region qyi_region;
+static const char no_region[QYI_ZEROS_BYTES];
+
+struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
 
 static const size_t RESERVE_MIN = (size_t)64 << 30;  /* wanted at least ... */
 static const size_t RESERVE_LAST = (size_t)64 << 20; /* ... and the last try */
@@ -329,7 +331,7 @@ static uint32_t fit_in_whole(size_t granules, size_t align)
 static bool reach_tables(uint32_t frame_end)
 {
     const size_t granules = (size_t)frame_end * QYI_FRAME_GRANULES;
-    return qyi_span_reach(&region.entries, granules * sizeof(uint64_t), TABLE_STEP) &&
+    return qyi_span_reach(&region.entries, QYI_ZEROS_BYTES + granules * sizeof(uint64_t), TABLE_STEP) &&
            qyi_span_reach(&region.records, (granules - qyi_region.first) * QYI_RECORD_BYTES, TABLE_STEP) &&
            qyi_span_reach(&region.bitmaps, (granules - qyi_region.first) * QYI_BITMAP_BYTES, TABLE_STEP) &&
            qyi_span_reach(&region.frames, (size_t)frame_end * sizeof(struct frame), TABLE_STEP) &&
@@ -610,7 +612,7 @@ static void lay_out(char *base, size_t bytes)
         struct qyi_span *span;
         size_t bytes;
     } tables[] = {
-        {&region.entries, granules * sizeof(uint64_t)},
+        {&region.entries, QYI_ZEROS_BYTES + granules * sizeof(uint64_t)},
         {&region.records, granules * QYI_RECORD_BYTES},
         {&region.bitmaps, granules * QYI_BITMAP_BYTES},
         {&region.frames, frames * sizeof(struct frame)},
@@ -653,6 +655,7 @@ static bool try_range(char *base, size_t bytes)
     }
     if (qyi_span_reserved)
         qyi_os_unmap(base, bytes);
+    qyi_region.base = (uintptr_t)no_region;
     return false;
 }
 

@@ -1,8 +1,8 @@
 /*
  * region.h: the one address range that holds every block, handed out in granules. Layer 2.
  *
- *     base                                                                        payload
- *      | entries | gap | records | gap | bitmaps | gap | frames | gap | metadata | gap | granule | granule | ... |
+ *     base                                                                                payload
+ *      | zeros | entries | gap | records | gap | bitmaps | gap | frames | gap | metadata | gap | granule | granule | ... |
  * frontier ... end
  *
  * Everything is found by index: granule number = (p - base) >> 16. The tables come first, so the address of the entries
@@ -45,13 +45,16 @@ enum {
  * define. For a free granule both are all zero, except that a record may hold anything in its first line. They are
  * given back with the granule's frame.
  */
+/* The base is followed by so many zeros, and these by the entries. */
+enum { QYI_ZEROS_BYTES = 4096 };
+
 enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 1024 };
 
 struct qyi_region {
     /* constant once set; read without synchronisation: that happens before there is a second thread, for which malloc
      * is needed */
-    uintptr_t base;
-    size_t bytes; /* of the whole range; every entry of it can be read */
+    uintptr_t base; /* before the start, of some zeros */
+    size_t bytes;   /* of the whole range; every entry of it can be read */
     char *records;
     char *bitmaps;
     uint32_t first; /* number of the first payload granule */
@@ -77,7 +80,7 @@ QYI_INLINE bool qyi_region_has(size_t offset)
 
 QYI_INLINE _Atomic uint64_t *qyi_entry_at(size_t granule)
 {
-    return (_Atomic uint64_t *)qyi_region.base + granule; /* NOLINT(performance-no-int-to-ptr) */
+    return (_Atomic uint64_t *)(qyi_region.base + QYI_ZEROS_BYTES) + granule; /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /*

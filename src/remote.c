@@ -27,12 +27,13 @@ static void announce(uint32_t granule, unsigned number, uint64_t bits)
     /* Read first: afterwards the slab may be gone. Should it have moved to another heap since, the old owner passes the
      * news on. */
     const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
-    switch (qyi_slab_post(slab, number, bits)) {
+    uint64_t twice;
+    switch (qyi_slab_post(slab, number, bits, &twice)) {
     case QYI_POSTED: break;
     case QYI_POSTED_FIRST: qyi_heap_notify(owner, granule); break;
     case QYI_POSTED_FREE_ALREADY: {
         const size_t bytes = qyi_classes[slab->class].bytes;
-        fail(qyi_granule_address(granule) + ((size_t)number * 64 + qyi_ctz(bits)) * bytes, slab->class, "double free");
+        fail(qyi_granule_address(granule) + ((size_t)number * 64 + qyi_ctz(twice)) * bytes, slab->class, "double free");
     }
     }
 }

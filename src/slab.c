@@ -138,7 +138,7 @@ unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count)
     return from_free + fresh;
 }
 
-bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count)
+bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_t *twice)
 {
     uint64_t *free = free_words(slab);
     slab->free_count = (uint16_t)(slab->free_count + count);
@@ -146,8 +146,10 @@ bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count)
         const uint32_t w = first / 64;
         const uint32_t length = (uint32_t)qyi_min(count, 64 - first % 64);
         const uint64_t bits = qyi_mask64(first % 64, length);
-        if (QYI_UNLIKELY((free[w] & bits) != 0))
+        if (QYI_UNLIKELY((free[w] & bits) != 0)) {
+            *twice = w * 64 + qyi_ctz(free[w] & bits);
             return false;
+        }
         free[w] |= bits;
         slab->words |= (uint64_t)1 << w;
         first += length;
@@ -158,11 +160,12 @@ bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count)
 
 /* ---- other threads ---- */
 
-enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits)
+enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits, uint64_t *twice)
 {
     /* R1. release: what this thread wrote to the blocks comes before their reuse; pairs with O2 */
     const uint64_t old = atomic_fetch_or_explicit(&remote_words(slab)[word], bits, memory_order_release);
-    if (QYI_UNLIKELY((old & bits) != 0))
+    *twice = old & bits;
+    if (QYI_UNLIKELY(*twice != 0))
         return QYI_POSTED_FREE_ALREADY;
     /* R2. release: R1 is visible to the owner who sees the count; acquire: the owner's reading of notify_next came
      * before; both pair with O1 */

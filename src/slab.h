@@ -81,8 +81,8 @@ void qyi_slab_delete(struct qyi_slab *slab);
  */
 unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count);
 
-/* Set the free bits of count blocks from first on. False: one of them was free already. */
-bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count);
+/* Set the free bits of count blocks from first on. False: block *twice was free already. */
+bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_t *twice);
 
 QYI_INLINE unsigned qyi_slab_available(const struct qyi_slab *slab)
 {
@@ -101,8 +101,8 @@ enum qyi_posted {
     QYI_POSTED_FREE_ALREADY /* one of the blocks had been freed */
 };
 
-/* Any thread: the blocks of one bitmap word are free now. */
-enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits);
+/* Any thread: the blocks of one bitmap word are free now. *twice: those that had been freed already. */
+enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits, uint64_t *twice);
 
 /*
  * Blocks that others have freed and the owner has not collected, of a slab of this class; a guess unless the owner and

@@ -8,6 +8,7 @@
 #include "start.h"
 
 #include "fork.h"
+#include "heap.h"
 #include "magazine.h"
 #include "options.h"
 #include "region.h"
@@ -32,5 +33,6 @@ __attribute__((destructor(101))) static void process_ends(void)
     qyi_stats_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())
-        qyi_magazines_check(qyi_my_magazines);
+        qyi_magazines_check(qyi_my_magazines());
+    qyi_heaps_check();
 }

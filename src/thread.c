@@ -33,9 +33,9 @@ static __thread uint8_t lives;
 static void thread_ends(void *value)
 {
     struct qyi_magazines *mine = value;
-    if (mine != qyi_my_magazines)
-        return;
-    qyi_my_magazines = &qyi_no_magazines;
+    if (mine != qyi_my_magazines())
+        return; /* the loader has wiped our variable since, see qyi_my_offset */
+    qyi_my_offset = 0;
     lives++;
     qyi_remote_flush(mine);
     qyi_heap_retire(mine->heap, true);
@@ -68,10 +68,10 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
     struct qyi_heap *heap = qyi_heap_adopt();
     if (heap == NULL)
         return NULL;
-    qyi_my_magazines = heap->magazines;
+    qyi_my_offset = qyi_region_offset(heap->magazines);
     /* After the magazines are in place: for a key beyond the first 32, this allocates. */
     if (pthread_setspecific(threads.key, heap->magazines) != 0) {
-        qyi_my_magazines = &qyi_no_magazines;
+        qyi_my_offset = 0;
         lives = LIVES_MAX;
         qyi_heap_retire(heap, false);
         return NULL;
@@ -99,7 +99,7 @@ void qyi_threads_after_fork(void)
     qyi_lock_after_fork(&threads.lock);
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (heap == qyi_common || heap->idle || heap->magazines == qyi_my_magazines)
+        if (heap == qyi_common || heap->idle || heap->magazines == qyi_my_magazines())
             continue;
         /* A lock that is held, is held by a thread of the parent: its slabs can only be freed into from now on. */
         if (qyi_lock_is_held(&heap->lock))

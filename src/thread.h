@@ -16,11 +16,6 @@ bool qyi_start(void);
  */
 struct qyi_magazines *qyi_thread_attach(bool for_free);
 
-QYI_INLINE bool qyi_thread_is_attached(void)
-{
-    return qyi_my_magazines != &qyi_no_magazines;
-}
-
 /* In a forked child, some time later: give back what the parent's other threads left in their heaps. */
 void qyi_threads_bury(void);
 

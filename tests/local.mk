@@ -284,9 +284,10 @@ soak_environment = \
 	$(AM_TESTS_ENVIRONMENT) TEST_TIMEOUT=600; export TEST_TIMEOUT;
 
 check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT)
-	$(soak_environment) FORK_SECONDS=60 FORK_THREADS=8 '$(top_srcdir)/tests/run_preloaded.sh' tests/fork_storm$(EXEEXT)
-	$(soak_environment) for seed in 1 2 3; do \
-	    STRESS_SEED=$$seed STRESS_OPS=1000000 STRESS_THREADS=8 \
+	@$(soak_environment) FORK_SECONDS=$${FORK_SECONDS-60} FORK_THREADS=8 \
+	    '$(top_srcdir)/tests/run_preloaded.sh' tests/fork_storm$(EXEEXT)
+	@$(soak_environment) for seed in 1 2 3; do \
+	    STRESS_SEED=$$seed STRESS_OPS=300000 STRESS_THREADS=8 \
 	    '$(top_srcdir)/tests/run_preloaded.sh' tests/stress_model$(EXEEXT) || exit 1; \
 	done
 endif WITH_LIBRARY
@@ -309,6 +310,5 @@ EXTRA_DIST += \
 	tests/thread_churn.h \
 	tests/thread_owner.h
 
-# The tests with real programs, and the unit tests:
-# include tests/preload.mk
-# include tests/unit.mk
+# The tests with real programs; and here, once it is there, the unit tests: include tests/unit.mk
+include tests/preload.mk

@@ -18,6 +18,7 @@ set -eEu -o pipefail
 
 TEST_NAME=$(basename "$0" .sh)
 TESTS_DIR=$(cd "$(dirname "$0")" && pwd)
+# shellcheck disable=SC2034 # for the tests
 REAL_HOME=${HOME:-/}
 TRACKED_PIDS=
 
@@ -79,6 +80,7 @@ clean_up()
     done
     cd /
     rm -rf "$WORK"
+    [ "$status" != 0 ] || echo "PASS $TEST_NAME"
     exit "$status"
 }
 trap clean_up EXIT
@@ -245,9 +247,4 @@ compile()
     shift
     # shellcheck disable=SC2086 # CC may carry options
     $CC -O2 -g -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -o "$out" "$@"
-}
-
-passed()
-{
-    echo "PASS $TEST_NAME${*:+: $*}"
 }

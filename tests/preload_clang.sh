@@ -31,4 +31,3 @@ done
 assert_equal 32752 "$(cut -d' ' -f2 run.preloaded.out)" "sum over the tree"
 run_both_ok assembly "$CLANG" -O1 -S -emit-llvm -o - program.c
 run_both error "$CLANG" -fno-color-diagnostics -c -o none.o -x c - <<<'int main(void) { return undeclared; }'
-passed

@@ -80,4 +80,3 @@ preloaded "$CMAKE" --build build -j 2 >build.log 2>&1 || fail "build"
 (cd build && preloaded "$CTEST" --output-on-failure) >ctest.log 2>&1 || fail "ctest"
 preloaded "$CMAKE" --install build >install.log 2>&1 || fail "install"
 assert_equal "sample 20" "$(preloaded root/bin/sample)" "the installed program"
-passed

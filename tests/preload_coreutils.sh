@@ -77,4 +77,3 @@ preloaded mv tree-copy tree-moved
 diff -r tree tree-moved
 preloaded rm -r tree-moved
 [ ! -e tree-moved ]
-passed

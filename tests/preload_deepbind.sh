@@ -148,4 +148,3 @@ SOURCE
 }
 run_both_ok runpath ./bare-runpath
 run_both_ok rpath ./bare-rpath
-passed

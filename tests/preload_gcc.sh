@@ -168,4 +168,3 @@ run_both preprocess "$GCC" -E -dM program.c
 run_both error "$GCC" -c -x c - -o none.o <<<'int main(void) { return undeclared + "x" * 2; }'
 run_both syntax "$GCC" -fsyntax-only -x c /dev/null -include no-such-header.h
 assert_equal 1 "$RUN_STATUS" "status of a failed compilation"
-passed

@@ -115,4 +115,3 @@ preloaded "$GDB" -nx -q -batch -x script.py ./program >python.log 2>&1 || fail "
 for line in 'mapped True' 'lines True' 'value 24' "types \['next', 'name', 'number'\]"; do
     grep -q "^$line" python.log || fail "gdb's Python does not say '$line'"
 done
-passed

@@ -47,4 +47,3 @@ assert_same plain.pgm preloaded.pgm
 # An error in the page is reported alike.
 echo '%! 1 0 div showpage' >broken.in
 run_both broken "$GS" -q -dSAFER -dBATCH -dNOPAUSE -sDEVICE=nullpage -
-passed

@@ -69,4 +69,3 @@ preloaded "$GIT" -C cloned push -q origin again
 assert_equal "$("$GIT" -C cloned rev-parse HEAD)" "$("$GIT" -C preloaded rev-parse again)" "pushed commit"
 assert_equal "$(preloaded "$GIT" -C preloaded rev-list --objects --all | wc -l)" \
     "$("$GIT" -C preloaded rev-list --objects --all | wc -l)" "number of objects"
-passed

@@ -41,4 +41,3 @@ if MAN=$(find_elf man); then
         MAN_DISABLE_SECCOMP='' run_both_ok man-again "$MAN" -K -w 'bullet'
     fi
 fi
-passed

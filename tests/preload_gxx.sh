@@ -161,4 +161,3 @@ for _ in 1 2 3 4 5; do
     preloaded ./program >again
     assert_same run.plain.out again
 done
-passed

@@ -94,7 +94,7 @@ if JAVAC=$(find_elf javac); then
 else
     skip "no javac here"
 fi
-# shellcheck disable=SC2086 # several options
+# shellcheck disable=SC2086,SC2153 # several options; JAVA comes from require
 preloaded "$JAVA" $options -cp preloaded Work "$QUARRY_LIB" >first.out 2>first.err
 grep -q '^mapped true' first.err
 for collector in Parallel G1; do
@@ -105,4 +105,3 @@ done
 # shellcheck disable=SC2086
 run_both_ok work "$JAVA" $options -XX:+UseSerialGC -cp preloaded Work /no/such/library
 assert_same first.out work.plain.out
-passed

@@ -103,4 +103,3 @@ python3 client.py memcached.sock >client.log 2>&1 || fail "the client"
 kill -0 "$SERVER" || fail "the server is gone"
 assert_mapped "$SERVER"
 stop "$SERVER"
-passed

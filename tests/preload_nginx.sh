@@ -136,4 +136,3 @@ wait "$clients" || fail "clients during the reload"
 kill -0 "$SERVER"
 stop "$SERVER" QUIT
 if grep -E 'exited on signal|\[(emerg|alert|crit)\]' nginx.log; then fail "the server complained"; fi
-passed

@@ -101,4 +101,3 @@ grep -q '^mapped true' first.err
 run_both_ok work "$NODE" work.js /no/such/library
 assert_same work.preloaded.out first.out
 assert_equal 11 "$(wc -l <first.out)" "lines of results"
-passed

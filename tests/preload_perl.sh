@@ -87,4 +87,3 @@ grep -q 'the library is mapped' first.err
 export PERL_HASH_SEED=0
 run_both_ok work "$PERL" work.pl /no/such/library
 assert_same work.preloaded.out first.out
-passed

@@ -78,4 +78,3 @@ run_both_ok work "$PHP" -d opcache.enable_cli=0 -d ffi.enable=1 work.php /no/suc
 assert_same work.plain.out first.out
 run_both_ok modules "$PHP" -m
 run_both_ok lint "$PHP" -l work.php
-passed

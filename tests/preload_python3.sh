@@ -161,4 +161,3 @@ run_both_ok own-pools "$PYTHON" -I work.py
 PYTHONMALLOC=malloc run_both_ok malloc-only "$PYTHON" work.py
 assert_same own-pools.preloaded.out malloc-only.preloaded.out
 assert_equal 14 "$(wc -l <own-pools.preloaded.out)" "lines of results"
-passed

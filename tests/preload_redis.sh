@@ -91,4 +91,3 @@ redis flushall async >/dev/null
 assert_equal 0 "$(redis dbsize)" "keys after flushall"
 stop "$SERVER_PID"
 if grep -E 'BUG REPORT|crashed|terminated by signal|error' redis.log; then fail "the server complained"; fi
-passed

@@ -74,4 +74,3 @@ preloaded "$RUBY" work.rb "$QUARRY_LIB" >first.out 2>first.err
 grep -q '^mapped true' first.err
 run_both_ok work "$RUBY" work.rb /no/such/library
 assert_same work.preloaded.out first.out
-passed

@@ -78,4 +78,3 @@ if CARGO=$(find_elf cargo); then
     preloaded crate/target/debug/crate >cargo.out 2>/dev/null
     assert_same run.plain.out cargo.out
 fi
-passed

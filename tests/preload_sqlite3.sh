@@ -67,4 +67,3 @@ for pid in $writers; do
     wait "$pid"
 done
 assert_equal '300|22650' "$(preloaded "$SQLITE" shared.db 'SELECT count(*), sum(i) FROM t')" "rows of two writers"
-passed

@@ -75,4 +75,3 @@ if FIND=$(find_elf find) && XARGS=$(find_elf xargs); then
     run_both_ok find "$FIND" tree -path '*/[a-c]/*' -name '*[13]' -printf '%p %y\n'
     assert_equal 480 "$(preloaded "$FIND" tree -type f -print0 | preloaded "$XARGS" -0 -n 4 -P 4 ls | wc -l)" "files through xargs"
 fi
-passed

@@ -94,4 +94,3 @@ check memcheck-own --tool=memcheck --soname-synonyms=somalloc=nouserintercepts
 # Show that the library really was in there: valgrind prints the objects it reads when asked to.
 preloaded timeout 60 valgrind --tool=none --trace-redir=no -v ./program >/dev/null 2>verbose.log
 grep -qF "Reading syms from $QUARRY_LIB" verbose.log || fail "the library is not in the program under valgrind"
-passed

@@ -56,9 +56,10 @@ edit()
 }
 edit plain env -C plain "$VIM" || fail "vim without the library"
 edit loaded env -C loaded LD_PRELOAD="$QUARRY_LIB" "$VIM" || fail "vim with the library"
-[ -s plain/changed ] && [ -s plain/result ] || fail "the script does not run"
-[ -s loaded/changed ] && [ -s loaded/result ] || fail "vim with the library does not finish"
+for file in changed result; do
+    [ -s "plain/$file" ] || fail "the script does not run"
+    [ -s "loaded/$file" ] || fail "vim with the library does not finish"
+done
 assert_same plain/changed loaded/changed
 assert_same plain/result loaded/result
 grep -q '^copy ' loaded/changed
-passed

@@ -76,4 +76,3 @@ awk 'BEGIN {
 preloaded "$Z3" model.completion=true sum.smt2 >sum.out
 assert_equal "sat 12345" "$(awk 'NR == 1 { answer = $0; next } { sum += $1 } END { print answer, sum }' sum.out)" "subset sum"
 assert_equal unsat "$(preloaded "$Z3" parallel.enable=true parallel.threads.max=2 unsat.smt2)" "pigeons with threads"
-passed

@@ -6,9 +6,6 @@
  */
 #include "unit.h"
 
-#include "magazine.h"
-#include "thread.h"
-
 #include <signal.h>
 #include <string.h>
 
@@ -16,24 +13,17 @@ static struct qyi_magazines *mine;
 
 static void setup(void)
 {
-    ck_assert(qyi_start());
-    mine = qyi_thread_attach(false);
-    ck_assert_ptr_nonnull(mine);
+    mine = unit_attach();
 }
 
 static void *take(unsigned class)
 {
-    void *block;
-    if (!qyi_magazine_pop(&mine->magazine[class], &block))
-        block = qyi_magazine_refill(mine, class);
-    require(block != NULL);
-    return block;
+    return unit_take(mine, class);
 }
 
 static void give(unsigned class, void *block)
 {
-    if (!qyi_magazine_push(&mine->magazine[class], block))
-        qyi_magazine_overflow(mine, class, block);
+    unit_give(mine, class, block);
 }
 
 /* The heap that has the slabs of a class: the thread's own, or the one that all threads share. */
@@ -123,7 +113,7 @@ static void check_apart(void **some, size_t count, size_t bytes)
 START_TEST(test_a_thread_has_one_heap_and_starts_with_nothing)
 {
     ck_assert(qyi_thread_is_attached());
-    ck_assert_ptr_eq(mine, qyi_my_magazines);
+    ck_assert_ptr_eq(mine, qyi_my_magazines());
     ck_assert_ptr_eq(mine->heap->magazines, mine);
     ck_assert_uint_eq(mine->key, qyi_owner_key(mine->heap->id));
     ck_assert(!mine->heap->idle);
@@ -134,21 +124,28 @@ START_TEST(test_a_thread_has_one_heap_and_starts_with_nothing)
 }
 END_TEST
 
-START_TEST(test_the_table_leads_to_the_magazine_of_the_smallest_class)
+static void *find_nothing(void *unused)
 {
-    for (size_t bytes = 0; bytes <= QYI_TABLE_BYTES; bytes++)
-        require(qyi_magazine_for(mine, bytes) == &mine->magazine[qyi_class_of(bytes)]);
+    void *block;
+    require(!qyi_thread_is_attached());
+    struct qyi_magazines *none = qyi_my_magazines();
+    require(none->key == 0);
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        require(!qyi_magazine_pop(&none->magazine[class], &block));
+        require(!qyi_magazine_push(&none->magazine[class], &block));
+    }
+    return unused;
+}
+
+START_TEST(test_without_a_heap_every_magazine_is_empty_and_full)
+{
+    unit_in_thread(find_nothing, NULL);
 }
 END_TEST
 
-START_TEST(test_without_magazines_everything_is_empty_and_full)
+START_TEST(test_before_the_start_every_magazine_is_empty_and_full)
 {
-    void *block;
-    ck_assert_uint_eq(qyi_no_magazines.key, 0);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        require(!qyi_magazine_pop(&qyi_no_magazines.magazine[class], &block));
-        require(!qyi_magazine_push(&qyi_no_magazines.magazine[class], &block));
-    }
+    find_nothing(NULL);
 }
 END_TEST
 
@@ -178,11 +175,13 @@ END_TEST
 START_TEST(test_a_refill_keeps_within_its_bound)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        for (unsigned i = 0; i < 50; i++) {
-            require(qyi_magazine_refill(mine, class) != NULL);
-            require(held(class) < qyi_max(qyi_classes[class].refill_max, 1));
-            mine->magazine[class].top = mine->magazine[class].slots; /* lost on purpose: only refills are wanted */
+        for (unsigned i = 0; i < 3000; i++) {
+            const bool was_empty = held(class) == 0;
+            take(class);
+            require(!was_empty || held(class) < qyi_max(qyi_classes[class].refill_max, 1));
         }
+        if (qyi_classes[class].bytes > 4096)
+            give_all_back();
     }
 }
 END_TEST
@@ -564,14 +563,9 @@ END_TEST
 
 static void *take_blocks_and_end(void *argument)
 {
-    struct qyi_magazines *own = qyi_thread_attach(false);
-    require(own != NULL);
-    void *block;
-    for (unsigned i = 0; i < 100; i++) {
-        block = qyi_magazine_refill(own, 6);
-        own->magazine[6].top = own->magazine[6].slots; /* all in use */
-    }
-    *(void **)argument = block;
+    struct qyi_magazines *own = unit_attach();
+    for (unsigned i = 0; i < 2000; i++)
+        *(void **)argument = unit_take(own, 6);
     return NULL;
 }
 
@@ -600,14 +594,12 @@ END_TEST
 
 static void *take_and_give(void *unused)
 {
-    struct qyi_magazines *own = qyi_thread_attach(false);
-    require(own != NULL);
-    for (unsigned i = 0; i < 10; i++) {
-        void *block = qyi_magazine_refill(own, 6);
-        require(block != NULL);
-        if (i != 0)
-            qyi_magazine_overflow(own, 6, block);
-    }
+    struct qyi_magazines *own = unit_attach();
+    void *taken[10];
+    for (unsigned i = 0; i < 10; i++)
+        taken[i] = unit_take(own, 6);
+    for (unsigned i = 1; i < 10; i++)
+        unit_give(own, 6, taken[i]);
     return unused;
 }
 
@@ -646,11 +638,11 @@ START_TEST(test_calls_of_ended_threads_are_not_forgotten)
     void *block;
     unit_in_thread(take_blocks_and_end, &block);
     qyi_heaps_unload(true);
-    ck_assert_uint_eq(atomic_load(&qyi_heap_past_calls[6]), 100);
-    ck_assert_uint_eq(atomic_load(&qyi_heap_past.refills), 100);
+    ck_assert_uint_eq(atomic_load(&qyi_heap_past_calls[6]), 2000);
+    ck_assert_uint_gt(atomic_load(&qyi_heap_past.refills), 0);
     unit_in_thread(take_blocks_and_end, &block);
     qyi_heaps_unload(true);
-    ck_assert_uint_eq(atomic_load(&qyi_heap_past_calls[6]), 200);
+    ck_assert_uint_eq(atomic_load(&qyi_heap_past_calls[6]), 4000);
 }
 END_TEST
 
@@ -683,7 +675,7 @@ START_TEST(test_news_are_drained_once)
     struct qyi_slab *slab = unit_slab_of(blocks[0]);
     const unsigned available = qyi_slab_available(slab);
     ck_assert(!qyi_heap_has_news(heap));
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 0x3ff), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 0, 0x3ff), QYI_POSTED_FIRST);
     qyi_heap_notify(heap->id, qyi_slab_granule(slab));
     ck_assert(qyi_heap_has_news(heap));
     drain(heap);
@@ -706,7 +698,7 @@ START_TEST(test_a_refill_looks_at_the_news_first)
     struct qyi_slab *slab = unit_slab_of(blocks[0]);
     ck_assert_uint_eq(qyi_slab_available(slab), 0);
     ck_assert(!slab->listed);
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 0x10), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 0, 0x10), QYI_POSTED_FIRST);
     qyi_heap_notify(heap->id, qyi_slab_granule(slab));
     ck_assert_ptr_eq(take(class), blocks[4]);
     ck_assert_uint_eq(heap->slab_count, 1);
@@ -721,7 +713,7 @@ START_TEST(test_news_of_several_slabs_are_all_drained)
     ck_assert_uint_ge(heap->slab_count, 10);
     for (unsigned i = 0; i < 80; i++) {
         struct qyi_slab *slab = unit_slab_of(blocks[i]);
-        if (qyi_slab_post(slab, 0, (uint64_t)1 << qyi_slab_block(slab, blocks[i])) == QYI_POSTED_FIRST)
+        if (unit_post(slab, 0, (uint64_t)1 << qyi_slab_block(slab, blocks[i])) == QYI_POSTED_FIRST)
             qyi_heap_notify(heap->id, qyi_slab_granule(slab));
     }
     qyi_magazines_flush(mine);
@@ -742,7 +734,7 @@ START_TEST(test_news_for_a_former_owner_are_passed_on)
     qyi_unlock(&former->lock);
     struct qyi_slab *slab = unit_slab_of(taken[0]);
     const uint32_t granule = qyi_slab_granule(slab);
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 0x3ff), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 0, 0x3ff), QYI_POSTED_FIRST);
     qyi_heap_retire(former, false); /* the slab has room: it becomes an orphan */
     ck_assert_uint_eq(qyi_entry_owner(qyi_entry(granule)), qyi_common->id);
     ck_assert(!qyi_heap_has_news(qyi_common));
@@ -763,11 +755,13 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("heap");
+    TCase *unstarted = tcase_create("unstarted");
+    tcase_add_test(unstarted, test_before_the_start_every_magazine_is_empty_and_full);
+    suite_add_tcase(suite, unstarted);
     TCase *magazines = tcase_create("magazines");
     tcase_add_checked_fixture(magazines, setup, NULL);
     tcase_add_test(magazines, test_a_thread_has_one_heap_and_starts_with_nothing);
-    tcase_add_test(magazines, test_the_table_leads_to_the_magazine_of_the_smallest_class);
-    tcase_add_test(magazines, test_without_magazines_everything_is_empty_and_full);
+    tcase_add_test(magazines, test_without_a_heap_every_magazine_is_empty_and_full);
     tcase_add_test(magazines, test_refills_give_blocks_of_the_class_all_apart);
     tcase_add_test(magazines, test_a_refill_keeps_within_its_bound);
     tcase_add_test(magazines, test_blocks_come_upwards_from_a_new_slab);

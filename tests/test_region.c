@@ -631,19 +631,14 @@ static void model_step(struct model *model)
         qyi_region_purge(model->now_ms, unit_below(&model->random, 4) == 0 ? 0 : 1000);
         break;
     case 1:
-    case 2:
-        model_extend(model);
-        break;
+    case 2: model_extend(model); break;
     case 3:
     case 4:
     case 5:
     case 6:
     case 7:
-    case 8:
-        model_take(model);
-        break;
-    default:
-        model_give(model);
+    case 8: model_take(model); break;
+    default: model_give(model);
     }
 }
 

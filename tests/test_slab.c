@@ -146,7 +146,10 @@ START_TEST(test_a_slab_is_empty_when_all_its_blocks_are_back_in_any_order)
             require(take(slab, blocks, count) == count);
             for (unsigned k = 0; k < count; k++) {
                 require(!qyi_slab_is_empty(slab));
-                const unsigned number = order == 0 ? k : order == 1 ? count - 1 - k : k % 2 == 0 ? k / 2 : count - 1 - k / 2;
+                const unsigned number = order == 0   ? k
+                                        : order == 1 ? count - 1 - k
+                                        : k % 2 == 0 ? k / 2
+                                                     : count - 1 - k / 2;
                 require(qyi_slab_put(slab, number, 1));
             }
             require(qyi_slab_is_empty(slab));
@@ -252,7 +255,7 @@ START_TEST(test_a_deleted_slab_leaves_no_trace_in_the_next_one)
             if (number % 2 == 0)
                 require(qyi_slab_put(slab, number, 1));
             else
-                require(qyi_slab_post(slab, number / 64, (uint64_t)1 << number % 64) != QYI_POSTED_FREE_ALREADY);
+                require(unit_post(slab, number / 64, (uint64_t)1 << number % 64) != QYI_POSTED_FREE_ALREADY);
         }
         require(qyi_slab_collect(slab));
         require(qyi_slab_is_empty(slab));
@@ -281,16 +284,16 @@ START_TEST(test_the_first_announcement_asks_for_the_notify_list)
     void *blocks[100];
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 100), 100);
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 1 << 3), QYI_POSTED_FIRST);
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 1 << 4), QYI_POSTED);
-    ck_assert_int_eq(qyi_slab_post(slab, 1, 7), QYI_POSTED);
+    ck_assert_int_eq(unit_post(slab, 0, 1 << 3), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 0, 1 << 4), QYI_POSTED);
+    ck_assert_int_eq(unit_post(slab, 1, 7), QYI_POSTED);
     ck_assert_uint_eq(uncollected(slab), 5);
     ck_assert_uint_eq(slab->free_count, 0);
     ck_assert(qyi_slab_collect(slab));
     ck_assert_uint_eq(slab->free_count, 5);
     ck_assert_uint_eq(uncollected(slab), 0);
     ck_assert_int_eq(slab->unannounced, 0);
-    ck_assert_int_eq(qyi_slab_post(slab, 1, 8), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 1, 8), QYI_POSTED_FIRST);
     qyi_slab_validate(slab);
 }
 END_TEST
@@ -303,7 +306,7 @@ START_TEST(test_collected_blocks_are_handed_out_again)
         const unsigned count = block_count(slab);
         require(take(slab, blocks, count) == count);
         for (unsigned w = 0; w < qyi_div_up(count, 64); w++)
-            qyi_slab_post(slab, w, qyi_mask64(0, (unsigned)qyi_min(64, count - w * 64)));
+            unit_post(slab, w, qyi_mask64(0, (unsigned)qyi_min(64, count - w * 64)));
         require(uncollected(slab) == count);
         require(take(slab, blocks, 1) == 0);
         require(qyi_slab_collect(slab));
@@ -319,10 +322,12 @@ END_TEST
 START_TEST(test_posting_a_block_twice_is_noticed)
 {
     void *blocks[100];
+    uint64_t twice = 0;
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 100), 100);
-    ck_assert_int_eq(qyi_slab_post(slab, 1, 0xf0), QYI_POSTED_FIRST);
-    ck_assert_int_eq(qyi_slab_post(slab, 1, 0x11), QYI_POSTED_FREE_ALREADY);
+    ck_assert_int_eq(unit_post(slab, 1, 0xf0), QYI_POSTED_FIRST);
+    ck_assert_int_eq(qyi_slab_post(slab, 1, 0x11, &twice), QYI_POSTED_FREE_ALREADY);
+    ck_assert_uint_eq(twice, 0x10);
 }
 END_TEST
 
@@ -332,7 +337,7 @@ START_TEST(test_collecting_a_block_that_is_free_already_is_noticed)
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 100), 100);
     ck_assert(qyi_slab_put(slab, 70, 1));
-    ck_assert_int_eq(qyi_slab_post(slab, 1, (uint64_t)1 << 6), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 1, (uint64_t)1 << 6), QYI_POSTED_FIRST);
     ck_assert(!qyi_slab_collect(slab));
 }
 END_TEST
@@ -368,8 +373,8 @@ START_TEST(test_a_slab_waits_for_the_announcement_of_bits_already_collected)
     struct qyi_slab *slab = new_slab(qyi_class_of(65536));
     ck_assert_uint_eq(take(slab, blocks, 8), 8);
     ck_assert(qyi_slab_put(slab, 0, 6));
-    set_remote_bits(slab, 1 << 6);                                            /* R1 of a first thread */
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 1 << 7), QYI_POSTED_FIRST);       /* a second one, R1 and R2 */
+    set_remote_bits(slab, 1 << 6);                                  /* R1 of a first thread */
+    ck_assert_int_eq(unit_post(slab, 0, 1 << 7), QYI_POSTED_FIRST); /* a second one, R1 and R2 */
     ck_assert(qyi_slab_collect(slab));
     ck_assert_uint_eq(slab->free_count, 8);
     ck_assert_int_eq(slab->unannounced, 1);
@@ -388,14 +393,14 @@ START_TEST(test_blocks_collected_before_their_announcement_can_be_used_and_freed
     void *blocks[8];
     struct qyi_slab *slab = new_slab(qyi_class_of(65536));
     ck_assert_uint_eq(take(slab, blocks, 8), 8);
-    set_remote_bits(slab, 0x3);                                          /* R1 */
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 0x4), QYI_POSTED_FIRST);     /* another thread */
+    set_remote_bits(slab, 0x3);                                  /* R1 */
+    ck_assert_int_eq(unit_post(slab, 0, 0x4), QYI_POSTED_FIRST); /* another thread */
     ck_assert(qyi_slab_collect(slab));
     ck_assert_int_eq(slab->unannounced, 2);
     ck_assert_uint_eq(take(slab, blocks, 3), 3);
     ck_assert_ptr_eq(blocks[0], block_at(slab, 0));
-    ck_assert_int_eq(qyi_slab_post(slab, 0, 0x1), QYI_POSTED_FIRST); /* block 0, a second time, before the first R2 */
-    ck_assert(!announce(slab, 2));                                   /* R2 */
+    ck_assert_int_eq(unit_post(slab, 0, 0x1), QYI_POSTED_FIRST); /* block 0, a second time, before the first R2 */
+    ck_assert(!announce(slab, 2));                               /* R2 */
     ck_assert(qyi_slab_collect(slab));
     ck_assert_int_eq(slab->unannounced, 0);
     ck_assert_uint_eq(slab->free_count, 1);
@@ -439,7 +444,7 @@ static void *post_all(void *argument)
         const unsigned block = first + i;
         unsigned count = 1 + (unsigned)unit_below(&seed, 9);
         count = (unsigned)qyi_min(count, qyi_min(64 - block % 64, POSTED_EACH - i));
-        const enum qyi_posted posted = qyi_slab_post(shared, block / 64, qyi_mask64(block % 64, count));
+        const enum qyi_posted posted = unit_post(shared, block / 64, qyi_mask64(block % 64, count));
         require(posted != QYI_POSTED_FREE_ALREADY);
         if (posted == QYI_POSTED_FIRST)
             atomic_fetch_add(&list_wanted, 1);

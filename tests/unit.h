@@ -13,8 +13,10 @@
 
 #include "heap.h"
 #include "large.h"
+#include "magazine.h"
 #include "region.h"
 #include "slab.h"
+#include "thread.h"
 
 /* Sanitizers and valgrind bring a malloc, memory and a schedule of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -84,6 +86,41 @@ static inline struct qyi_slab *unit_slab_of(const void *p)
 static inline struct qyi_heap *unit_heap_of(const void *p)
 {
     return qyi_heap_by_id(qyi_entry_owner(unit_entry_of(p)));
+}
+
+/* The thread's magazines, made now if need be. */
+static inline struct qyi_magazines *unit_attach(void)
+{
+    require(qyi_start());
+    if (!qyi_thread_is_attached())
+        require(qyi_thread_attach(false) != NULL);
+    return qyi_my_magazines();
+}
+
+/* A block of a class by way of a magazine, and back, without the looks at the clock that malloc and free take. */
+static inline void *unit_take(struct qyi_magazines *mine, unsigned class)
+{
+    bool slow;
+    void *block = qyi_magazines_take(mine, class, &slow);
+    require(block != NULL);
+    return block;
+}
+
+static inline void unit_give(struct qyi_magazines *mine, unsigned class, void *block)
+{
+    (void)qyi_magazines_give(mine, class, block);
+}
+
+/* Free a block as a thread that it does not belong to; mine may be NULL. */
+static inline void unit_free_remote(struct qyi_magazines *mine, void *block)
+{
+    qyi_remote_free(mine, block, unit_entry_of(block));
+}
+
+static inline enum qyi_posted unit_post(struct qyi_slab *slab, unsigned word, uint64_t bits)
+{
+    uint64_t twice;
+    return qyi_slab_post(slab, word, bits, &twice);
 }
 
 static inline size_t unit_used_bytes(void)

@@ -17,7 +17,6 @@
  *     COUNT_AFTER_BITS      O2 before O1
  *     ANNOUNCE_BEFORE_BITS  R2 before R1
  *     DROP_FOREIGN_NEWS     news of a slab that has moved to another heap are not passed on
- *     COLLECT_FOREIGN_NEWS  they are collected by the former owner
  *     PUSH_WITHOUT_CAS      R3 stores the list's head without looking whether it has changed
  *     PUSH_ALWAYS           R3 every time, not only by the first announcer
  *     COUNT_NOT_TAKEN       O1 reads the announcements and leaves them
@@ -60,8 +59,6 @@ bool deleted[SLABS];
 byte reuses = REUSES;
 byte moves = MOVES;
 
-#define COUNT(b) (((b) & 1) + ((b) >> 1))
-#define IS_EMPTY(s) (free[s] == ALL && unannounced[s] == 0)
 #define CAN_GO(s)   (free[s] == ALL && !deleted[s] && UNANNOUNCED_OK(s))
 #ifdef DELETE_UNANNOUNCED
 #define UNANNOUNCED_OK(s) true
@@ -144,7 +141,7 @@ end:
         ::  first -> push(s, seen_owner, head) /* R3 */
         ::  else -> skip
         fi;
-        atomic { block = 0; s = 0; mask = 0; seen_owner = 0; head = 0; first = false }
+        atomic { block = 0; s = 0; mask = 0; seen_owner = 0; head = 0; first = false } /* fewer states */
     od
 }
 
@@ -179,7 +176,6 @@ inline take_bit(mask)
 /* The caller holds the heap's lock. */
 inline collect()
 {
-    found = 0;
 #ifdef COUNT_AFTER_BITS
     take_bit(1);
     take_bit(2);
@@ -194,7 +190,9 @@ inline collect()
         if
         ::  CAN_GO(s) -> deleted[s] = true
         ::  else -> skip
-        fi
+        fi;
+        found = 0;
+        announced = 0
     }
 }
 
@@ -208,14 +206,10 @@ inline drain(h)
         next = notify_next[s];
 #endif
         if
-#ifdef COLLECT_FOREIGN_NEWS
-        ::  false -> skip
-#else
         ::  owner[s] != h ->
             atomic { on_list[s] = false; other = owner[s] }
 #ifndef DROP_FOREIGN_NEWS
             push(s, other, head)
-#endif
 #endif
         ::  else -> collect()
         fi;
@@ -224,7 +218,7 @@ inline drain(h)
 #endif
         s = next
     od;
-    atomic { s = 0; next = 0; other = 0; head = 0; found = 0; announced = 0 }
+    atomic { s = 0; next = 0; other = 0; head = 0 }
 }
 
 /* Heap A: its thread, and whoever looks after it later. */
@@ -267,8 +261,7 @@ proctype HeapB()
     byte s, next, other, head, found, announced;
 end:
     do
-    ::  notify[B] != NONE ->
-        lock_b = true;
+    ::  atomic { notify[B] != NONE -> lock_b = true }
         drain(B);
         lock_b = false
     od
@@ -292,7 +285,6 @@ init {
     assert(notify[A] == NONE && notify[B] == NONE);
     assert(bits[0] == 0 && bits[1] == 0);
     assert(pending[0] == 0 && pending[1] == 0);
-    assert(deleted[0] || IS_EMPTY(0) || holder[0] != NOBODY || holder[1] != NOBODY);
     assert(free[0] == ALL && unannounced[0] == 0);
     assert(free[1] == ALL && unannounced[1] == 0)
 }
