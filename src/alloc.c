@@ -2,7 +2,7 @@
  * alloc.c: the slow half of malloc and free, and their relatives. Layer 5.
  *
  *     bytes <= 1 KiB       magazine by table                 (inline)
- *     bytes <= 128 KiB     magazine by arithmetic
+ *     bytes <= 64 KiB      magazine by arithmetic
  *     beyond               a run of granules
  *     no magazines         the common heap, one block at a time
  */

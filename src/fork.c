@@ -52,6 +52,9 @@ static void lock_contended(void)
 
 void qyi_fork_register(void)
 {
+    static _Atomic bool registered;
+    if (atomic_exchange_explicit(&registered, true, memory_order_relaxed))
+        return;
     wiped = qyi_os_map_wiped();
     if (wiped != NULL) {
         atomic_store_explicit(wiped, 1, memory_order_relaxed);

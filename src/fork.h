@@ -4,7 +4,7 @@
 #ifndef QYI_FORK_H
 #define QYI_FORK_H
 
-/* Register the child's handler. Called once, by the constructor; allocates. */
+/* Register the child's handler, once. Called when there is a second thread; may allocate. */
 void qyi_fork_register(void);
 
 #endif

@@ -210,19 +210,6 @@ void qyi_heaps_check(void)
         qyi_heaps_unload(true);
 }
 
-/* Blocks that lie in magazines, but whose heap cannot be trusted any more, are lost. */
-static void forget_common_blocks(void)
-{
-    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
-        struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (heap->idle && !heap->loaded)
-            continue;
-        for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)
-            heap->magazines->magazine[class].top = heap->magazines->magazine[class].slots;
-        heap->magazines->common_bytes = 0;
-    }
-}
-
 void qyi_heaps_after_fork(void)
 {
     qyi_lock_after_fork(&registry.lock); /* its sections end in one publishing store each */
@@ -230,7 +217,6 @@ void qyi_heaps_after_fork(void)
         return;
     /* The common heap was being changed: its lists cannot be trusted. Its blocks in use can still be freed, as remote
      * ones. */
-    forget_common_blocks();
     struct qyi_heap *broken = qyi_common;
     memset(broken->available, 0, sizeof broken->available);
     struct qyi_heap *fresh = new_heap();
@@ -283,10 +269,13 @@ static void delete_slab(struct qyi_heap *heap, struct qyi_slab *slab)
     qyi_slab_delete(slab);
 }
 
-/* An empty slab goes back to the region, unless it is a small one and the last of its class: that would come and go. */
+/*
+ * An empty slab goes back to the region, unless it is a thread's last of its class: that would come and go. Larger blocks'
+ * slabs always go: their pages, resident, serve the next class.
+ */
 static bool worth_keeping(const struct qyi_slab *slab)
 {
-    return slab->prev == 0 && slab->next == 0 && qyi_classes[slab->class].granule_count == 1;
+    return slab->prev == 0 && slab->next == 0 && !qyi_class_is_common(slab->class);
 }
 
 /* Blocks of the slab have become free. */
@@ -385,20 +374,31 @@ static size_t stretch(void *const *blocks, size_t max, ptrdiff_t step)
     return length;
 }
 
-/* The slab of a block in one of the heap's magazines; aborts if the pointer is none of its blocks. */
+/*
+ * The slab of a block from a magazine and the block's number; aborts if the pointer is none of a slab's blocks. NULL: the
+ * block's heap broke when the process forked, and the block has been freed on its own.
+ */
 static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p, uint32_t *number)
 {
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
     const uint64_t entry = qyi_entry(granule);
+    const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
-    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
-    if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected))
+    const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    const bool ours = owner == heap->id;
+    if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
+                     (!ours && !qyi_heap_by_id(owner)->broken)))
         qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
     struct qyi_slab *slab = qyi_slab_at(granule - (uint32_t)offset);
     *number = qyi_slab_block(slab, p);
     if (QYI_UNLIKELY(*number >= slab->carved))
         qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "not the start of a block");
-    return slab;
+    if (QYI_LIKELY(ours))
+        return slab;
+    uint64_t twice;
+    if (qyi_slab_post(slab, *number / 64, (uint64_t)1 << *number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
+        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+    return NULL;
 }
 
 void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
@@ -407,6 +407,11 @@ void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, si
     while (count > 0) {
         uint32_t number;
         struct qyi_slab *slab = slab_of(heap, class, blocks[0], &number);
+        if (QYI_UNLIKELY(slab == NULL)) {
+            blocks++;
+            count--;
+            continue;
+        }
         /* Programs free in order, or in the opposite order, more often than not: handle a whole stretch with a few
          * masks. */
         size_t length = stretch(blocks, qyi_min(count, slab->carved - number), bytes);

@@ -1,7 +1,8 @@
 /*
  * lock.c: the slow half of the lock: spin a little, then sleep on the word. Layer 1.
  *
- * The protocol is the three-state futex mutex of Ulrich Drepper's "Futexes Are Tricky" (2011), mutex 2.
+ * After the futex mutexes of Ulrich Drepper's "Futexes Are Tricky" (2011), with the holder in the word. Who sleeps has set
+ * the waiters' bit; who wakes up takes the lock with that bit set, since there may be more.
  */
 #include "lock.h"
 
@@ -12,12 +13,7 @@ static const unsigned SPIN_COUNT = 100;
 
 void (*qyi_lock_contended)(void);
 
-static __thread char identity;
-
-void *qyi_thread_identity(void)
-{
-    return &identity;
-}
+__thread char qyi_lock_identity __attribute__((tls_model("initial-exec")));
 
 static void pause_cpu(void)
 {
@@ -37,10 +33,19 @@ void qyi_lock_slow(struct qyi_lock *lock)
     }
     if (qyi_lock_contended != NULL)
         qyi_lock_contended();
-    /* acquire: pairs with the release in qyi_unlock. From here on the word says that somebody may sleep. */
-    while (atomic_exchange_explicit(&lock->word, 2, memory_order_acquire) != 0)
-        qyi_os_futex_wait(&lock->word, 2);
-    atomic_store_explicit(&lock->holder, qyi_thread_identity(), memory_order_relaxed);
+    for (;;) {
+        uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
+        if (word == 0) {
+            /* acquire: pairs with the release in qyi_unlock */
+            if (atomic_compare_exchange_strong_explicit(&lock->word, &word, qyi_lock_me() | QYI_LOCK_WAITERS,
+                                                        memory_order_acquire, memory_order_relaxed))
+                return;
+        } else if ((word & QYI_LOCK_WAITERS) != 0 ||
+                   atomic_compare_exchange_strong_explicit(&lock->word, &word, word | QYI_LOCK_WAITERS,
+                                                           memory_order_relaxed, memory_order_relaxed)) {
+            qyi_os_futex_wait(&lock->word, word | QYI_LOCK_WAITERS);
+        }
+    }
 }
 
 void qyi_unlock_slow(struct qyi_lock *lock)
@@ -50,11 +55,8 @@ void qyi_unlock_slow(struct qyi_lock *lock)
 
 bool qyi_lock_after_fork(struct qyi_lock *lock)
 {
-    if (!qyi_lock_is_held(lock))
+    if (!qyi_lock_is_held(lock) || qyi_lock_is_mine(lock))
         return false;
-    if (atomic_load_explicit(&lock->holder, memory_order_relaxed) == qyi_thread_identity())
-        return false; /* fork in a signal handler: the interrupted frame of this thread goes on and releases it */
-    atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
     atomic_store_explicit(&lock->word, 0, memory_order_relaxed); /* one thread: nothing to pair with */
     return true;
 }

@@ -12,12 +12,21 @@
 #include "base.h"
 
 struct qyi_lock {
-    _Atomic uint32_t word;  /* 0 free, 1 held, 2 held and somebody may sleep */
-    _Atomic(void *) holder; /* the holding thread's identity; read by the fork handler only */
+    _Atomic uint32_t word; /* 0: free; else the holder, and QYI_LOCK_WAITERS if somebody may sleep */
 };
 
-/* A different address for every thread, without a system call. */
-void *qyi_thread_identity(void);
+#define QYI_LOCK_WAITERS ((uint32_t)1 << 31)
+
+/*
+ * A different number for every thread, but for threads whose thread-local variables lie a multiple of 32 GiB apart: then
+ * a forked child may take a lock of the other's for its own, and wait for ever. Never 0, never QYI_LOCK_WAITERS.
+ */
+extern QYI_HIDDEN __thread char qyi_lock_identity __attribute__((tls_model("initial-exec")));
+
+QYI_INLINE uint32_t qyi_lock_me(void)
+{
+    return (uint32_t)((uintptr_t)&qyi_lock_identity >> 4 & (QYI_LOCK_WAITERS - 1)) | 1;
+}
 
 /* Called, if set, before a thread goes to sleep on a lock. */
 extern QYI_HIDDEN void (*qyi_lock_contended)(void);
@@ -28,12 +37,9 @@ void qyi_unlock_slow(struct qyi_lock *lock);
 QYI_INLINE bool qyi_lock_try(struct qyi_lock *lock)
 {
     uint32_t free_word = 0;
-    /* acquire: pairs with the release in qyi_unlock */
-    if (!atomic_compare_exchange_strong_explicit(&lock->word, &free_word, 1, memory_order_acquire,
-                                                 memory_order_relaxed))
-        return false;
-    atomic_store_explicit(&lock->holder, qyi_thread_identity(), memory_order_relaxed);
-    return true;
+    /* acquire: pairs with the release in qyi_unlock. One store says that it is held and by whom, see fork.c. */
+    return atomic_compare_exchange_strong_explicit(&lock->word, &free_word, qyi_lock_me(), memory_order_acquire,
+                                                   memory_order_relaxed);
 }
 
 QYI_INLINE void qyi_lock(struct qyi_lock *lock)
@@ -44,9 +50,8 @@ QYI_INLINE void qyi_lock(struct qyi_lock *lock)
 
 QYI_INLINE void qyi_unlock(struct qyi_lock *lock)
 {
-    atomic_store_explicit(&lock->holder, NULL, memory_order_relaxed);
     /* release: pairs with the acquire of the next holder */
-    if (QYI_UNLIKELY(atomic_exchange_explicit(&lock->word, 0, memory_order_release) == 2))
+    if (QYI_UNLIKELY((atomic_exchange_explicit(&lock->word, 0, memory_order_release) & QYI_LOCK_WAITERS) != 0))
         qyi_unlock_slow(lock);
 }
 
@@ -55,8 +60,15 @@ QYI_INLINE bool qyi_lock_is_held(struct qyi_lock *lock)
     return atomic_load_explicit(&lock->word, memory_order_relaxed) != 0;
 }
 
-/* In a forked child: true when the lock was held by a thread that is gone; the lock is free afterwards unless this
- * thread holds it. */
+QYI_INLINE bool qyi_lock_is_mine(struct qyi_lock *lock)
+{
+    return (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~QYI_LOCK_WAITERS) == qyi_lock_me();
+}
+
+/*
+ * In a forked child: true when the lock was held by a thread that is gone; it is free afterwards. A lock that this thread
+ * holds itself stays held: the child's only thread is inside the section that will release it.
+ */
 bool qyi_lock_after_fork(struct qyi_lock *lock);
 
 #endif

@@ -49,10 +49,11 @@ struct qyi_magazines {
     struct qyi_magazine magazine[QYI_CLASS_COUNT];
     struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
     size_t common_bytes;       /* held in magazines of common classes */
-    uint32_t ticks;            /* slow operations until the clock is looked at */
+    uint64_t slow_calls;       /* the clock is looked at once in a while */
     _Atomic bool flush_wanted; /* another thread asks for everything to be given back */
     uint64_t refills, flushes, remote_frees;
     struct qyi_remote_buffer remote;
+    bool registered; /* the thread's end will be noticed */
     uint32_t more_slots_used;
     void
         *first_slots[QYI_CLASS_COUNT][1 + QYI_SLOTS_FIRST]; /* the sentinel and the slots that a magazine starts with */

@@ -12,6 +12,7 @@
  */
 #include "reclaim.h"
 
+#include "fork.h"
 #include "heap.h"
 #include "lock.h"
 #include "magazine.h"
@@ -26,7 +27,8 @@
 #include <time.h>
 
 enum {
-    SLOW_CALLS_PER_LOOK = 8,
+    SLOW_CALLS_PER_LOOK = 8,    /* at the clock: it costs 5 ns, a slow call 100 and more */
+    SLOW_CALLS_BEFORE_ANY = 64, /* small programs end before */
     TICK_MIN_MS = 20,
     TICKS_PER_DELAY = 4,
     TRY_COUNT = 1000,
@@ -89,6 +91,7 @@ static void start_background(void)
 {
     if (!qyi_options.background || atomic_exchange_explicit(&reclaim.background, true, memory_order_relaxed))
         return;
+    qyi_fork_register();
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
@@ -115,6 +118,7 @@ void qyi_reclaim_tick_now(struct qyi_magazines *mine)
         return;
     qyi_threads_bury();
     if (mine != NULL) {
+        qyi_thread_register(mine);
         qyi_remote_flush(mine);
         qyi_magazines_sweep(mine);
     }
@@ -128,9 +132,8 @@ void qyi_reclaim_tick_now(struct qyi_magazines *mine)
 void qyi_reclaim_tick(struct qyi_magazines *mine)
 {
     if (mine != NULL) {
-        if (QYI_LIKELY(mine->ticks-- != 0))
+        if (QYI_LIKELY(++mine->slow_calls % SLOW_CALLS_PER_LOOK != 0 || mine->slow_calls < SLOW_CALLS_BEFORE_ANY))
             return;
-        mine->ticks = SLOW_CALLS_PER_LOOK;
         /* relaxed: a wish, and nothing depends on when it is heard */
         if (QYI_UNLIKELY(atomic_load_explicit(&mine->flush_wanted, memory_order_relaxed))) {
             atomic_store_explicit(&mine->flush_wanted, false, memory_order_relaxed);

@@ -55,6 +55,15 @@ enum { WHOLE_FRAMES, PART_FRAMES, QUEUE_COUNT };
 
 static const char no_region[QYI_ZEROS_BYTES];
 
+/* Granules that a thread is purging, without the lock. They are on its stack. */
+struct purge {
+    struct purge *next;
+    uint32_t thread; /* qyi_lock_me */
+    uint32_t first;  /* a frame */
+    size_t count;    /* whole frames, or 1 */
+    uint32_t bits;   /* granules of each frame */
+};
+
 struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
 
 static const size_t RESERVE_MIN = (size_t)64 << 30;  /* wanted at least ... */
@@ -70,7 +79,7 @@ static struct {
     struct qyi_lock lock;
     struct qyi_span entries, records, bitmaps, frames, whole, payload;
     size_t dirty_granules, free_granules;
-    unsigned purges_under_way;       /* frames are in a purge's hand, neither free nor used */
+    struct purge *purges_under_way;  /* their granules are neither free nor used */
     uint32_t frame_first, frame_end; /* payload frames up to the frontier */
     uint32_t partial[QYI_FRAME_GRANULES];
     struct queue aging[QUEUE_COUNT];
@@ -475,13 +484,6 @@ bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
 
 /* ---- giving memory back ---- */
 
-/* Granules that a purge has in hand, so that nobody can be given them meanwhile. */
-struct purge {
-    uint32_t first; /* a frame */
-    size_t count;   /* whole frames, or 1 */
-    uint32_t bits;  /* granules of each frame */
-};
-
 static bool is_due(const struct frame *frame, uint64_t now_ms, uint64_t age_ms)
 {
     return (uint16_t)((now_ms >> VISITED_SHIFT) - frame->visited) >= age_ms >> VISITED_SHIFT;
@@ -507,7 +509,7 @@ static uint32_t visit(uint32_t number, uint64_t now_ms, uint64_t age_ms)
 static bool take_ripe(unsigned which, uint64_t now_ms, uint64_t age_ms, struct purge *purge)
 {
     uint32_t number = region.aging[which].head;
-    *purge = (struct purge){.first = number};
+    *purge = (struct purge){.next = region.purges_under_way, .thread = qyi_lock_me(), .first = number};
     const size_t most = which == WHOLE_FRAMES ? PURGE_FRAMES_AT_ONCE : 1;
     bool visited = false;
     while (purge->count < most && number != NO_FRAME && number < region.frame_end) {
@@ -524,7 +526,8 @@ static bool take_ripe(unsigned which, uint64_t now_ms, uint64_t age_ms, struct p
         purge->count++;
         number++;
     }
-    region.purges_under_way += purge->count != 0;
+    if (purge->count != 0)
+        region.purges_under_way = purge;
     return visited;
 }
 
@@ -556,12 +559,20 @@ static bool purge_run(const struct purge *purge)
     return done;
 }
 
+static void drop_purge(const struct purge *purge, bool done, uint64_t now_ms)
+{
+    struct purge **link = &region.purges_under_way;
+    while (*link != purge)
+        link = &(*link)->next;
+    *link = purge->next;
+    for (size_t i = 0; i < purge->count; i++)
+        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits, now_ms);
+}
+
 /* Returns the bytes that are clean now. */
 static size_t finish_purge(const struct purge *purge, bool done, uint64_t now_ms)
 {
-    region.purges_under_way--;
-    for (size_t i = 0; i < purge->count; i++)
-        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits, now_ms);
+    drop_purge(purge, done, now_ms);
     if (!done)
         return 0;
     const size_t bytes = purge->count * (size_t)__builtin_popcount(purge->bits) << QYI_GRANULE_SHIFT;
@@ -722,7 +733,6 @@ static void rebuild_frames(void)
     memset(region.partial, 0, sizeof region.partial);
     memset(region.aging, 0, sizeof region.aging);
     region.dirty_granules = region.free_granules = 0;
-    region.purges_under_way = 0;
     region.frame_end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed) / QYI_FRAME_GRANULES;
     const uint64_t now_ms = qyi_os_now_ms();
     for (uint32_t number = region.frame_first; number < region.frame_end; number++) {
@@ -738,12 +748,44 @@ static void rebuild_frames(void)
     }
 }
 
+/*
+ * Purges of threads that are gone end here, as if refused. One of this thread (fork in a signal handler) goes on, so its
+ * granules stay in its hand.
+ */
+static void drop_purges_of_others(uint64_t now_ms)
+{
+    struct purge *next;
+    for (struct purge *purge = region.purges_under_way; purge != NULL; purge = next) {
+        next = purge->next;
+        if (purge->thread != qyi_lock_me())
+            drop_purge(purge, false, now_ms);
+    }
+}
+
+static void keep_own_purges(void)
+{
+    struct purge **link = &region.purges_under_way;
+    while (*link != NULL) {
+        const struct purge *purge = *link;
+        if (purge->thread != qyi_lock_me()) {
+            *link = purge->next; /* rebuilding has freed what it held */
+            continue;
+        }
+        for (size_t i = 0; i < purge->count; i++)
+            frame_take(purge->first + (uint32_t)i, purge->bits);
+        link = &(*link)->next;
+    }
+}
+
 bool qyi_region_after_fork(void)
 {
-    const bool was_held = qyi_lock_after_fork(&region.lock);
-    const bool rebuild = was_held || region.purges_under_way != 0;
-    if (rebuild)
+    const bool rebuild = qyi_lock_after_fork(&region.lock);
+    if (rebuild) {
         rebuild_frames();
+        keep_own_purges();
+    } else if (!qyi_lock_is_mine(&region.lock)) {
+        drop_purges_of_others(qyi_os_now_ms());
+    }
     return rebuild;
 }
 

@@ -1,9 +1,9 @@
 /*
  * sizeclass.h: block sizes and the arithmetic of slabs. Layer 1, pure.
  *
- * Classes are 16, 32, ... 128 bytes, then eight per doubling up to 128 KiB:
+ * Classes are 16, 32, ... 128 bytes, then eight per doubling up to 64 KiB:
  *
- *     144 160 176 192 208 224 240 256   288 320 ... 512   ...   73728 ... 131072
+ *     144 160 176 192 208 224 240 256   288 320 ... 512   ...   40960 ... 65536
  *
  * so beyond 128 bytes a block is at most 12.5 % larger than what was asked for. Every class is a multiple of 16; a
  * class that is a multiple of 2^k (up to the granule) has blocks aligned to 2^k, since slabs start at a granule.
@@ -22,7 +22,7 @@ enum {
     QYI_FINE_LOG2 = 7,
     QYI_FINE_COUNT = QYI_FINE_BYTES / QYI_STEP_BYTES,
     QYI_PER_DOUBLING_LOG2 = 3, /* from there eight classes per doubling */
-    QYI_SMALL_LOG2 = 17,
+    QYI_SMALL_LOG2 = 16,
     QYI_SMALL_BYTES = 1 << QYI_SMALL_LOG2, /* largest block that lives in a slab */
     QYI_CLASS_COUNT = QYI_FINE_COUNT + ((QYI_SMALL_LOG2 - QYI_FINE_LOG2) << QYI_PER_DOUBLING_LOG2),
 
@@ -35,7 +35,7 @@ enum {
     QYI_OWN_CLASS_COUNT = QYI_FINE_COUNT + ((QYI_OWN_LOG2 - QYI_FINE_LOG2) << QYI_PER_DOUBLING_LOG2),
 
     QYI_SLAB_BLOCKS_MAX = QYI_GRANULE_BYTES / QYI_STEP_BYTES, /* 4096 */
-    QYI_SLAB_BLOCKS_WANTED = 8,                               /* fewer blocks would make slabs come and go */
+    QYI_SLAB_BLOCKS_WANTED = 4, /* fewer blocks would make slabs come and go; more would spread them */
 };
 
 static_assert(QYI_CLASS_COUNT <= 256, "a class number is a byte");

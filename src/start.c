@@ -7,7 +7,6 @@
  */
 #include "start.h"
 
-#include "fork.h"
 #include "heap.h"
 #include "magazine.h"
 #include "options.h"
@@ -24,8 +23,7 @@ __attribute__((constructor(101))) static void library_loaded(void)
     qyi_options_read();
     qyi_region_advise();
     qyi_stats_start();
-    if (qyi_start())
-        qyi_fork_register();
+    (void)qyi_start(); /* if there is no memory now, there may be later */
 }
 
 __attribute__((destructor(101))) static void process_ends(void)

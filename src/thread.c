@@ -4,12 +4,13 @@
  *     no magazines --first malloc--> attached --key destructor--> no magazines --malloc in a later destructor-->
  * attached ...
  *
- * The end of a thread is noticed by a pthread key, made before anybody else can have made many. Destructors of other
+ * The end of a thread is noticed by a pthread key. Destructors of other
  * keys may allocate after ours has run: the thread gets a heap again, and our destructor another turn. POSIX allows
  * four rounds, so after three the thread lives on the common heap.
  */
 #include "thread.h"
 
+#include "fork.h"
 #include "heap.h"
 #include "lock.h"
 #include "region.h"
@@ -23,8 +24,9 @@ enum { LIVES_MAX = 3 };
 static struct {
     struct qyi_lock lock;
     _Atomic bool started;
-    bool has_key;
-    _Atomic bool bury_wanted; /* in a forked child: there are bereaved heaps */
+    _Atomic bool has_key;
+    _Atomic bool first_is_here; /* the first thread has attached */
+    _Atomic bool bury_wanted;   /* in a forked child: there are bereaved heaps */
     pthread_key_t key;
 } threads;
 
@@ -52,7 +54,6 @@ bool qyi_start(void)
         qyi_sizeclass_init();
         if (qyi_region_init() && qyi_heaps_init()) {
             qyi_magazine_init();
-            threads.has_key = pthread_key_create(&threads.key, thread_ends) == 0;
             started = true;
             atomic_store_explicit(&threads.started, true, memory_order_release);
         }
@@ -61,22 +62,48 @@ bool qyi_start(void)
     return started;
 }
 
+/*
+ * What a process needs that has a second thread: the key, and the fork handler. Not before, for these parts of libc would be
+ * the only ones of their neighbourhood that a small program brings into memory (measured: 128 KiB). False: no key is left.
+ */
+static bool prepare_for_threads(void)
+{
+    qyi_lock(&threads.lock);
+    if (!threads.has_key)
+        threads.has_key = pthread_key_create(&threads.key, thread_ends) == 0;
+    qyi_unlock(&threads.lock);
+    qyi_fork_register();
+    return threads.has_key;
+}
+
+void qyi_thread_register(struct qyi_magazines *mine)
+{
+    if (!mine->registered && threads.has_key)
+        mine->registered = pthread_setspecific(threads.key, mine) == 0;
+}
+
 struct qyi_magazines *qyi_thread_attach(bool for_free)
 {
-    if (!qyi_start() || lives >= (for_free ? 1 : LIVES_MAX) || !threads.has_key)
+    if (!qyi_start() || lives >= (for_free ? 1 : LIVES_MAX))
         return NULL;
     struct qyi_heap *heap = qyi_heap_adopt();
     if (heap == NULL)
         return NULL;
-    qyi_my_offset = qyi_region_offset(heap->magazines);
-    /* After the magazines are in place: for a key beyond the first 32, this allocates. */
-    if (pthread_setspecific(threads.key, heap->magazines) != 0) {
+    struct qyi_magazines *mine = heap->magazines;
+    mine->registered = false;
+    /* First of all: what follows may allocate (for a key beyond the first 32, say). */
+    qyi_my_offset = qyi_region_offset(mine);
+    if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed))
+        return mine; /* registers later, if there are other threads ever */
+    if (prepare_for_threads())
+        qyi_thread_register(mine);
+    if (!mine->registered) {
         qyi_my_offset = 0;
         lives = LIVES_MAX;
         qyi_heap_retire(heap, false);
         return NULL;
     }
-    return heap->magazines;
+    return mine;
 }
 
 void qyi_threads_bury(void)
@@ -90,6 +117,8 @@ void qyi_threads_bury(void)
         if (!heap->bereaved)
             continue;
         heap->bereaved = false;
+        if (heap->magazines->heap == NULL) /* the thread was about to begin, or had ended but for its last steps */
+            qyi_magazines_open(heap->magazines, heap, heap->id);
         qyi_heap_retire(heap, false);
     }
 }

@@ -16,6 +16,9 @@ bool qyi_start(void);
  */
 struct qyi_magazines *qyi_thread_attach(bool for_free);
 
+/* For the process's first thread, once in a while: to be told of its end, if there are others by now. */
+void qyi_thread_register(struct qyi_magazines *mine);
+
 /* In a forked child, some time later: give back what the parent's other threads left in their heaps. */
 void qyi_threads_bury(void);
 

@@ -34,5 +34,8 @@ preload_tests = \
 	tests/preload_vim.sh \
 	tests/preload_z3.sh
 
-# What they read besides; for EXTRA_DIST.
-preload_support = tests/preload-lib.sh
+if WITH_LIBRARY
+TESTS += $(preload_tests)
+endif
+
+EXTRA_DIST += $(preload_tests) tests/preload-lib.sh

@@ -14,7 +14,8 @@ awk 'BEGIN {
     print "static double take_down(struct node *n) { double s; if (!n) return 0;"
     print "  s = n->value[0] + take_down(n->left) + take_down(n->right); free(n); return s; }"
     for (i = 0; i < 150; i++) {
-        printf "static double g%d(double *a, int n) { double s = %d.5; for (int k = 0; k < n; k++) { a[k] = a[k] * %d + sqrt(k + %d);", i, i, i % 5, i
+        printf "static double g%d(double *a, int n) { double s = %d.5; for (int k = 0; k < n; k++) {", i, i
+        printf " a[k] = a[k] * %d + sqrt(k + %d);", i % 5, i
         printf " s += a[k] > %d ? a[k] / 3 : -a[k]; } return s + %s; }\n", i * 3, i ? "g" i - 1 "(a, n - 1) / 2" : "0"
     }
     print "int main(void) { double a[64] = {1, 2, 3}; printf(\"%.6e %.0f\\n\", g149(a, 64), take_down(build(14))); return 0; }"

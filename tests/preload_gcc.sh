@@ -141,8 +141,9 @@ awk 'BEGIN {
     print "#include <string.h>"
     for (i = 0; i < 120; i++) {
         printf "static int f%d(int *a, int n) { int s = %d, t[%d]; memset(t, n, sizeof t);\n", i, i, 4 + i % 60
-        printf "  for (int k = 0; k < n; k++) { s += a[k] * %d; if (s & %d) s ^= t[k %% %d]; else a[k] -= s; }\n", i + 3, i + 1, 4 + i % 60
-        printf "  switch (s %% 7) { case 1: return s; case 2: return a[0]; case 5: s += %d; } return s - %s; }\n", i, i ? "f" i - 1 "(a, n - 1)" : "1"
+        printf "  for (int k = 0; k < n; k++) { s += a[k] * %d; if (s & %d) s ^= t[k %% %d];", i + 3, i + 1, 4 + i % 60
+        printf " else a[k] -= s; }\n  switch (s %% 7) { case 1: return s; case 2: return a[0]; case 5: s += %d; }\n", i
+        printf "  return s - %s; }\n", i ? "f" i - 1 "(a, n - 1)" : "1"
     }
     print "int entry(int *a, int n) { return f119(a, n); }"
 }' >long.c

@@ -23,8 +23,12 @@ build_history()
     cd "$directory"
     mkdir -p src doc
     for n in 1 2 3 4 5 6 7 8; do
-        awk -v n="$n" 'BEGIN { for (i = 0; i < 1500; i++) print "line", i, (i * n * 7919) % 1009, i % n ? "x" : "changed" }' >"src/file-$n"
-        awk -v n="$n" 'BEGIN { for (i = 0; i < 1500; i++) print (i % 97 == n ? "edited " n : "kept"), i }' >doc/text
+        awk -v n="$n" -v file="src/file-$n" -v text=doc/text 'BEGIN {
+            for (i = 0; i < 1500; i++) {
+                print "line", i, (i * n * 7919) % 1009, i % n ? "x" : "changed" >file
+                print (i % 97 == n ? "edited " n : "kept"), i >text
+            }
+        }'
         echo "$n" >number
         "$@" "$GIT" add -A
         "$@" "$GIT" commit -q -m "commit $n"

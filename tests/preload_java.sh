@@ -53,7 +53,8 @@ public class Work {
         for (int n = 1; n <= 8; n++) { long seed = n; sums.add(pool.submit(() -> churn(seed, 2000))); }
         for (Future<Long> sum : sums) System.out.println("direct " + sum.get());
 
-        byte[] text = IntStream.range(0, 30000).mapToObj(i -> "line " + i + " " + i * 7919 % 30011).collect(Collectors.joining("\n")).getBytes();
+        byte[] text = IntStream.range(0, 30000).mapToObj(i -> "line " + i + " " + i * 7919 % 30011)
+            .collect(Collectors.joining("\n")).getBytes();
         List<Future<Boolean>> same = new ArrayList<>();
         for (int n = 0; n < 12; n++) {
             int level = 1 + n % 9;

@@ -20,7 +20,8 @@ for ($i = 0; $i < 60000; $i++) {
 echo "churn $total ", digest($live), "\n";
 $tree = [];
 for ($i = 0; $i < 2000; $i++) for ($j = 0; $j < $i % 20; $j++) $tree["k$i"][] = ['n' => $j, 's' => str_repeat('é', $j)];
-echo "json ", digest(json_decode(json_encode($tree), true)), ' ', json_decode(json_encode($tree), true) == $tree ? 'same' : 'differs', "\n";
+$back = json_decode(json_encode($tree), true);
+echo "json ", digest($back), ' ', $back == $tree ? 'same' : 'differs', "\n";
 echo "regex ", digest(preg_replace_callback('/(\d)(\d)/', fn($m) => $m[2] . $m[1], json_encode($tree))), "\n";
 foreach ([fn() => function_exists('iconv') ? digest(iconv('UTF-8', 'UTF-16LE', str_repeat('grüße', 5000))) : '',
           fn() => function_exists('ctype_alpha') ? ctype_alpha('abc') : '',

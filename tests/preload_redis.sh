@@ -40,7 +40,7 @@ finished()
 }
 
 start
-preloaded "$BENCHMARK" -s redis.sock -q --csv -n 10000 -r 5000 -c 20 -P 8 -d 100 --threads 2 \
+preloaded "$BENCHMARK" -s redis.sock -q --csv -n 5000 -r 3000 -c 20 -P 8 -d 100 --threads 2 \
     -t set,get,incr,lpush,rpush,lpop,sadd,hset,spop,zadd,zpopmin,lrange_100,mset >benchmark.csv 2>benchmark.log
 assert_equal 0 "$(grep -ci error benchmark.csv benchmark.log | awk -F: '{ n += $2 } END { print n }')" "errors of the benchmark"
 [ "$(wc -l <benchmark.csv)" -ge 13 ] || fail "the benchmark did not run all its tests"
@@ -66,7 +66,7 @@ assert_equal 300 "$(redis xlen stream)" "stream"
 
 # Snapshot and rewrite by forked children, while a client goes on writing.
 for command in bgsave bgrewriteaof bgsave; do
-    preloaded "$BENCHMARK" -s redis.sock -q -n 8000 -r 3000 -c 10 -P 4 -d 300 -t set,lpush >>benchmark.log 2>&1 &
+    preloaded "$BENCHMARK" -s redis.sock -q -n 5000 -r 3000 -c 10 -P 4 -d 300 -t set,lpush >>benchmark.log 2>&1 &
     load=$!
     track_pid "$load"
     redis "$command" >>commands.log

@@ -18,12 +18,15 @@ WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
 CREATE INDEX item_name ON item (name);
 CREATE INDEX item_group ON item (grp, price DESC);
 SELECT count(*), sum(price), min(name), max(name), sum(length(data)) FROM item;
-SELECT grp, count(*), round(avg(price), 3), group_concat(substr(name, 6, 3), '/') FROM item WHERE id % 50 = 0 GROUP BY grp ORDER BY 3 DESC;
+SELECT grp, count(*), round(avg(price), 3), group_concat(substr(name, 6, 3), '/') FROM item WHERE id % 50 = 0
+    GROUP BY grp ORDER BY 3 DESC;
 SELECT a.name, b.name FROM item a JOIN item b ON b.id = a.id % 777 WHERE a.grp = 7 ORDER BY a.name, b.name LIMIT 100;
 SELECT name FROM item ORDER BY substr(name, -3), name LIMIT 50 OFFSET 30000;
-SELECT id, price, rank() OVER w, lag(price, 2) OVER w FROM item WHERE id < 300 WINDOW w AS (PARTITION BY grp % 5 ORDER BY price DESC);
+SELECT id, price, rank() OVER w, lag(price, 2) OVER w FROM item WHERE id < 300
+    WINDOW w AS (PARTITION BY grp % 5 ORDER BY price DESC);
 CREATE TABLE doc (j TEXT);
-INSERT INTO doc SELECT json_group_array(json_object('id', id, 'name', name, 'tags', json_array(grp, grp + 1))) FROM item WHERE id % 10 = 3;
+INSERT INTO doc SELECT json_group_array(json_object('id', id, 'name', name, 'tags', json_array(grp, grp + 1))) FROM item
+    WHERE id % 10 = 3;
 SELECT length(j), json_extract(j, '$[77].name'), (SELECT sum(value ->> '$.tags[1]') FROM json_each(j)) FROM doc;
 BEGIN;
 UPDATE item SET name = name || '-' || id WHERE grp BETWEEN 20 AND 40;

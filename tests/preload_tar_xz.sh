@@ -18,7 +18,8 @@ mkdir "tree/$(printf 'long-%.0s' $(seq 40))"
 
 run_both_ok archive "$TAR" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --sparse -cf - tree
 mv archive.plain.out archive.tar
-for options in "-T2 --block-size=300KiB -1" "-T2 --block-size=1MiB -6" "-T1 -4 --format=lzma" "-T2 -2 --x86 --lzma2=dict=256KiB"; do
+for options in "-T2 --block-size=300KiB -1" "-T2 --block-size=1MiB -6" "-T1 -4 --format=lzma" \
+    "-T2 -2 --x86 --lzma2=dict=256KiB"; do
     # shellcheck disable=SC2086 # several options
     run_both_ok squeezed "$XZ" $options -k -c archive.tar
     # shellcheck disable=SC2086

@@ -8,7 +8,10 @@ require GREP grep
 require SED sed
 require AWK awk
 
-"$AWK" 'BEGIN { x = 1; for (i = 0; i < 40000; i++) { x = x * 16807 % 2147483647; printf "%d some grüße word%d %d\n", i, x % 997, x } }' >lines
+"$AWK" 'BEGIN {
+    x = 1
+    for (i = 0; i < 40000; i++) { x = x * 16807 % 2147483647; printf "%d some grüße word%d %d\n", i, x % 997, x }
+}' >lines
 tr '\n' ' ' <lines >one-line
 
 run_both_ok grep-extended "$GREP" -nE '(word[0-9]*7) [0-9]+3$' lines
@@ -73,5 +76,5 @@ if FIND=$(find_elf find) && XARGS=$(find_elf xargs); then
     mkdir -p tree/{1..20}/{a..f}
     touch tree/{1..20}/{a..f}/file-{1..4}
     run_both_ok find "$FIND" tree -path '*/[a-c]/*' -name '*[13]' -printf '%p %y\n'
-    assert_equal 480 "$(preloaded "$FIND" tree -type f -print0 | preloaded "$XARGS" -0 -n 4 -P 4 ls | wc -l)" "files through xargs"
+    assert_equal 480 "$(preloaded "$FIND" tree -type f -print0 | preloaded "$XARGS" -0 -n 4 -P 4 ls | wc -l)" "files"
 fi

@@ -7,7 +7,10 @@
 VIM=$(readlink -f "$(find_elf vim)") || skip "no program vim here"
 assert_preloadable "$VIM"
 
-awk 'BEGIN { x = 1; for (i = 0; i < 20000; i++) { x = x * 16807 % 2147483647; printf "line %d word%d äöü %d\n", i, x % 997, x } }' >text
+awk 'BEGIN {
+    x = 1
+    for (i = 0; i < 20000; i++) { x = x * 16807 % 2147483647; printf "line %d word%d äöü %d\n", i, x % 997, x }
+}' >text
 cat >script.vim <<'VIMSCRIPT'
 set nocompatible nomore encoding=utf-8 undolevels=1000 viminfo= noswapfile
 edit text

@@ -50,7 +50,8 @@ cat >mixed.smt2 <<'SMT'
 (pop)
 (push)
 (declare-const s String)
-(assert (str.in_re s (re.+ (re.union (str.to_re "ab") (str.to_re "cde"))))) (assert (= (str.len s) 17)) (assert (str.contains s "deab"))
+(assert (str.in_re s (re.+ (re.union (str.to_re "ab") (str.to_re "cde"))))) (assert (= (str.len s) 17))
+(assert (str.contains s "deab"))
 (check-sat)
 (pop)
 (push)
@@ -62,7 +63,8 @@ cat >mixed.smt2 <<'SMT'
 (simplify (* 123456789012345678901234567890 987654321098765432109876543210))
 SMT
 run_both_ok mixed "$Z3" -t:60000 mixed.smt2
-printf '%s\n' sat sat unsat '(wrong)' sat sat '((x 4.0)' ' (y 3.0))' 121932631137021795226185032733622923332237463801111263526900 >wanted
+printf '%s\n' sat sat unsat '(wrong)' sat sat '((x 4.0)' ' (y 3.0))' \
+    121932631137021795226185032733622923332237463801111263526900 >wanted
 assert_same wanted mixed.preloaded.out
 
 # The model of a subset-sum problem is checked here, whatever the model is.

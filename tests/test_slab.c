@@ -101,8 +101,8 @@ START_TEST(test_freed_blocks_come_before_untouched_ones_lowest_first)
     void *blocks[10];
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 10), 10);
-    ck_assert(qyi_slab_put(slab, 7, 1));
-    ck_assert(qyi_slab_put(slab, 2, 2));
+    ck_assert(unit_put(slab, 7, 1));
+    ck_assert(unit_put(slab, 2, 2));
     ck_assert_uint_eq(slab->free_count, 3);
     ck_assert_uint_eq(take(slab, blocks, 2), 2);
     ck_assert_ptr_eq(blocks[0], block_at(slab, 2));
@@ -122,14 +122,14 @@ START_TEST(test_a_stretch_across_words_can_be_put_at_once)
     static void *blocks[QYI_SLAB_BLOCKS_MAX];
     struct qyi_slab *slab = new_slab(qyi_class_of(16));
     ck_assert_uint_eq(take(slab, blocks, 1000), 1000);
-    ck_assert(qyi_slab_put(slab, 60, 300));
+    ck_assert(unit_put(slab, 60, 300));
     ck_assert_uint_eq(slab->free_count, 300);
     qyi_slab_validate(slab);
     ck_assert_uint_eq(take(slab, blocks, 300), 300);
     for (unsigned i = 0; i < 300; i++)
         require(blocks[i] == block_at(slab, 60 + i));
     ck_assert_uint_eq(slab->free_count, 0);
-    ck_assert(qyi_slab_put(slab, 0, 1000));
+    ck_assert(unit_put(slab, 0, 1000));
     ck_assert(qyi_slab_is_empty(slab));
     qyi_slab_validate(slab);
 }
@@ -150,7 +150,7 @@ START_TEST(test_a_slab_is_empty_when_all_its_blocks_are_back_in_any_order)
                                         : order == 1 ? count - 1 - k
                                         : k % 2 == 0 ? k / 2
                                                      : count - 1 - k / 2;
-                require(qyi_slab_put(slab, number, 1));
+                require(unit_put(slab, number, 1));
             }
             require(qyi_slab_is_empty(slab));
             require(slab->free_count == count);
@@ -187,7 +187,7 @@ START_TEST(test_random_takes_and_puts_agree_with_a_model)
             while (length < most && first + length < count && out[first + length])
                 out[first + length++] = false;
             if (length != 0)
-                require(qyi_slab_put(slab, first, length));
+                require(unit_put(slab, first, length));
             taken -= length;
         }
         require(qyi_slab_available(slab) == count - taken);
@@ -206,8 +206,10 @@ START_TEST(test_putting_a_block_twice_is_noticed)
         for (unsigned number = 0; number < count; number += 1 + count / 50) {
             struct qyi_slab *slab = new_slab(class);
             require(take(slab, blocks, count) == count);
-            require(qyi_slab_put(slab, number, 1));
-            require(!qyi_slab_put(slab, number, 1));
+            uint32_t twice = UINT32_MAX;
+            require(unit_put(slab, number, 1));
+            require(!qyi_slab_put(slab, number, 1, &twice));
+            require(twice == number);
         }
     }
 }
@@ -218,10 +220,12 @@ START_TEST(test_a_stretch_with_one_free_block_is_noticed)
     static void *blocks[QYI_SLAB_BLOCKS_MAX];
     static const unsigned FREE[] = {10, 63, 64, 127, 128, 209};
     for (size_t i = 0; i < sizeof FREE / sizeof FREE[0]; i++) {
+        uint32_t twice = UINT32_MAX;
         struct qyi_slab *slab = new_slab(qyi_class_of(16));
         require(take(slab, blocks, 1000) == 1000);
-        require(qyi_slab_put(slab, FREE[i], 1));
-        require(!qyi_slab_put(slab, 10, 200));
+        require(unit_put(slab, FREE[i], 1));
+        require(!qyi_slab_put(slab, 10, 200, &twice));
+        require(twice == FREE[i]);
     }
 }
 END_TEST
@@ -253,7 +257,7 @@ START_TEST(test_a_deleted_slab_leaves_no_trace_in_the_next_one)
         require(take(slab, blocks, count) == count);
         for (unsigned number = 0; number < count; number++) {
             if (number % 2 == 0)
-                require(qyi_slab_put(slab, number, 1));
+                require(unit_put(slab, number, 1));
             else
                 require(unit_post(slab, number / 64, (uint64_t)1 << number % 64) != QYI_POSTED_FREE_ALREADY);
         }
@@ -269,7 +273,7 @@ START_TEST(test_a_deleted_slab_leaves_no_trace_in_the_next_one)
             require(take(slab, blocks, block_count(slab)) == block_count(slab));
             require(qyi_slab_collect(slab));
             require(qyi_slab_available(slab) == 0);
-            require(qyi_slab_put(slab, 0, block_count(slab)));
+            require(unit_put(slab, 0, block_count(slab)));
             qyi_slab_validate(slab);
             qyi_slab_delete(slab);
         }
@@ -336,7 +340,7 @@ START_TEST(test_collecting_a_block_that_is_free_already_is_noticed)
     void *blocks[100];
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 100), 100);
-    ck_assert(qyi_slab_put(slab, 70, 1));
+    ck_assert(unit_put(slab, 70, 1));
     ck_assert_int_eq(unit_post(slab, 1, (uint64_t)1 << 6), QYI_POSTED_FIRST);
     ck_assert(!qyi_slab_collect(slab));
 }
@@ -372,7 +376,7 @@ START_TEST(test_a_slab_waits_for_the_announcement_of_bits_already_collected)
     void *blocks[8];
     struct qyi_slab *slab = new_slab(qyi_class_of(65536));
     ck_assert_uint_eq(take(slab, blocks, 8), 8);
-    ck_assert(qyi_slab_put(slab, 0, 6));
+    ck_assert(unit_put(slab, 0, 6));
     set_remote_bits(slab, 1 << 6);                                  /* R1 of a first thread */
     ck_assert_int_eq(unit_post(slab, 0, 1 << 7), QYI_POSTED_FIRST); /* a second one, R1 and R2 */
     ck_assert(qyi_slab_collect(slab));
@@ -404,7 +408,7 @@ START_TEST(test_blocks_collected_before_their_announcement_can_be_used_and_freed
     ck_assert(qyi_slab_collect(slab));
     ck_assert_int_eq(slab->unannounced, 0);
     ck_assert_uint_eq(slab->free_count, 1);
-    ck_assert(qyi_slab_put(slab, 1, 7));
+    ck_assert(unit_put(slab, 1, 7));
     ck_assert(qyi_slab_is_empty(slab));
 }
 END_TEST
@@ -488,7 +492,7 @@ START_TEST(test_blocks_posted_by_threads_are_collected_once_each)
             pthread_join(threads[i], NULL);
         require(qyi_slab_collect(shared));
         require(shared->unannounced == 0);
-        require(qyi_slab_put(shared, 0, POSTERS * POSTED_EACH));
+        require(unit_put(shared, 0, POSTERS * POSTED_EACH));
         qyi_slab_validate(shared);
         require(qyi_slab_is_empty(shared));
         qyi_slab_delete(shared);

@@ -15,6 +15,7 @@
 #include "large.h"
 #include "magazine.h"
 #include "region.h"
+#include "remote.h"
 #include "slab.h"
 #include "thread.h"
 
@@ -121,6 +122,12 @@ static inline enum qyi_posted unit_post(struct qyi_slab *slab, unsigned word, ui
 {
     uint64_t twice;
     return qyi_slab_post(slab, word, bits, &twice);
+}
+
+static inline bool unit_put(struct qyi_slab *slab, uint32_t first, uint32_t count)
+{
+    uint32_t twice;
+    return qyi_slab_put(slab, first, count, &twice);
 }
 
 static inline size_t unit_used_bytes(void)
