@@ -140,19 +140,23 @@ void *qyi_aligned(size_t align, size_t bytes)
     return take_large(bytes, align, false);
 }
 
+/* Size of the block that p, in a slab, is the start of; aborts if it is not. */
+QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *function)
+{
+    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
+    const size_t offset =
+        qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
+    if (QYI_UNLIKELY(qyi_block_number(class, (uint32_t)offset) >= class->block_count))
+        qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
+    return class->bytes;
+}
+
 size_t qyi_usable_size(const void *p, const char *function)
 {
     if (p == NULL)
         return 0;
     const uint64_t entry = entry_of(p, function);
-    if (is_large(entry))
-        return qyi_large_at(p, function)->bytes;
-    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
-    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry);
-    const size_t offset = qyi_region_offset(p) - ((size_t)granule << QYI_GRANULE_SHIFT);
-    if (qyi_block_number(class, (uint32_t)offset) >= class->block_count)
-        qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
-    return class->bytes;
+    return is_large(entry) ? qyi_large_at(p, function)->bytes : slab_block_bytes(p, entry, function);
 }
 
 static void *move_block(void *p, size_t old_bytes, size_t bytes)
@@ -165,27 +169,39 @@ static void *move_block(void *p, size_t old_bytes, size_t bytes)
     return target;
 }
 
-void *qyi_realloc(void *p, size_t bytes)
+static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
 {
     if (p == NULL)
         return qyi_malloc(bytes);
+    const uint64_t entry = entry_of(p, "realloc");
     if (bytes == 0) {
         qyi_free(p);
         return NULL;
     }
     if (bytes > QYI_SIZE_LIMIT)
         return out_of_memory();
-    const size_t usable = qyi_usable_size(p, "realloc");
-    if (is_large(qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT))) {
-        if (bytes <= QYI_SMALL_BYTES / 2)
-            return move_block(p, usable, bytes);
-        void *resized = qyi_large_resize(p, bytes);
-        qyi_reclaim_tick_now(NULL);
-        return resized != NULL ? resized : out_of_memory();
+    if (!is_large(entry) || bytes <= QYI_SMALL_BYTES / 2)
+        return move_block(p, qyi_usable_size(p, "realloc"), bytes);
+    void *resized = qyi_large_resize(p, bytes);
+    qyi_reclaim_tick_now(NULL);
+    return resized != NULL ? resized : out_of_memory();
+}
+
+/* The usual case at once: a block of a slab that is large enough, and of which at least half remains in use. */
+void *qyi_realloc(void *p, size_t bytes)
+{
+    const size_t offset = qyi_region_offset(p);
+    if (QYI_LIKELY(qyi_region_has(offset))) {
+        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
+        if (QYI_LIKELY(entry != 0 && !is_large(entry))) {
+            const size_t usable = slab_block_bytes(p, entry, "realloc");
+            if (QYI_LIKELY(bytes <= usable && bytes >= usable / 2))
+                return p;
+            if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
+                return move_block(p, usable, bytes);
+        }
     }
-    if (bytes <= usable && bytes >= usable / 2)
-        return p; /* half of a block is not worth a copy */
-    return move_block(p, usable, bytes);
+    return realloc_slow(p, bytes);
 }
 
 size_t qyi_good_size(size_t bytes)

@@ -362,23 +362,28 @@ void *qyi_common_take_one(unsigned class)
 
 /* ---- giving blocks back ---- */
 
-/* How many of blocks[0 .. count) follow each other at distance step, starting with the first; at most max. */
-static size_t stretch(void *const *blocks, size_t max, ptrdiff_t step)
+/* How many of blocks[0 .. max) follow each other in memory, starting with the first. */
+static size_t stretch(void *const *blocks, size_t max, size_t bytes)
 {
-    const char *expected = (const char *)blocks[0] + step;
+    const char *expected = (const char *)blocks[0] + bytes;
     size_t length = 1;
     while (length < max && blocks[length] == expected) {
-        expected += step;
+        expected += bytes;
         length++;
     }
     return length;
 }
 
+static _Noreturn void fail(unsigned class, const void *p, const char *reason)
+{
+    qyi_fatal_pointer("free", p, qyi_classes[class].bytes, reason);
+}
+
 /*
- * The slab of a block from a magazine and the block's number; aborts if the pointer is none of a slab's blocks. NULL: the
- * block's heap broke when the process forked, and the block has been freed on its own.
+ * The slab of a block from a magazine; aborts if the pointer is in none of this class. NULL: the block's heap broke when
+ * the process forked, and the block has been freed on its own.
  */
-static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p, uint32_t *number)
+static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p)
 {
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
     const uint64_t entry = qyi_entry(granule);
@@ -388,45 +393,49 @@ static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const voi
     const bool ours = owner == heap->id;
     if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
                      (!ours && !qyi_heap_by_id(owner)->broken)))
-        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+        fail(class, p, "double free");
     struct qyi_slab *slab = qyi_slab_at(granule - (uint32_t)offset);
-    *number = qyi_slab_block(slab, p);
-    if (QYI_UNLIKELY(*number >= slab->carved))
-        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "not the start of a block");
     if (QYI_LIKELY(ours))
         return slab;
+    const uint32_t number = qyi_slab_block(slab, p);
     uint64_t twice;
-    if (qyi_slab_post(slab, *number / 64, (uint64_t)1 << *number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
-        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+    if (qyi_slab_post(slab, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
+        fail(class, p, "double free");
     return NULL;
+}
+
+/* Put back the blocks at the front of the array that lie in this slab, at least one; returns how many. */
+static size_t put_in_slab(struct qyi_slab *slab, unsigned class, void *const *blocks, size_t count)
+{
+    const struct qyi_class *info = &qyi_classes[class];
+    const char *start = qyi_granule_address(qyi_slab_granule(slab));
+    const size_t slab_bytes = (size_t)info->block_count * info->bytes;
+    size_t done = 0;
+    do {
+        const char *p = blocks[done];
+        const uint32_t number = qyi_block_number(info, (uint32_t)(p - start));
+        if (QYI_UNLIKELY(number >= slab->carved))
+            fail(class, p, "not the start of a block");
+        /* Programs free in order more often than not: then a few masks do for many blocks. */
+        const size_t length = stretch(&blocks[done], qyi_min(count - done, slab->carved - number), info->bytes);
+        uint32_t twice = number;
+        if (QYI_UNLIKELY(length == 1 ? !qyi_slab_put_one(slab, number)
+                                     : !qyi_slab_put(slab, number, (uint32_t)length, &twice)))
+            fail(class, start + (size_t)twice * info->bytes, "double free");
+        done += length;
+    } while (done < count && (size_t)((const char *)blocks[done] - start) < slab_bytes);
+    return done;
 }
 
 void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
 {
-    const ptrdiff_t bytes = (ptrdiff_t)qyi_classes[class].bytes;
     while (count > 0) {
-        uint32_t number;
-        struct qyi_slab *slab = slab_of(heap, class, blocks[0], &number);
-        if (QYI_UNLIKELY(slab == NULL)) {
-            blocks++;
-            count--;
-            continue;
-        }
-        /* Programs free in order, or in the opposite order, more often than not: handle a whole stretch with a few
-         * masks. */
-        size_t length = stretch(blocks, qyi_min(count, slab->carved - number), bytes);
-        uint32_t first = number;
-        if (length == 1) {
-            length = stretch(blocks, qyi_min(count, number + 1), -bytes);
-            first = number - (uint32_t)length + 1;
-        }
-        uint32_t twice;
-        if (QYI_UNLIKELY(!qyi_slab_put(slab, first, (uint32_t)length, &twice)))
-            qyi_fatal_pointer("free", (const char *)blocks[0] + ((ptrdiff_t)twice - number) * bytes, (size_t)bytes,
-                              "double free");
-        slab_gained(heap, slab);
-        blocks += length;
-        count -= length;
+        struct qyi_slab *slab = slab_of(heap, class, blocks[0]);
+        const size_t done = QYI_UNLIKELY(slab == NULL) ? 1 : put_in_slab(slab, class, blocks, count);
+        if (QYI_LIKELY(slab != NULL))
+            slab_gained(heap, slab);
+        blocks += done;
+        count -= done;
     }
 }
 

@@ -34,7 +34,7 @@ enum { BURST_CAPACITIES = 2 };
 static const size_t COMMON_BYTES_MAX = 128 << 10;
 
 /* Up to these bytes of blocks, a magazine grows without a burst too. */
-static const size_t SMALL_MAGAZINE_BYTES = 8 << 10;
+static const size_t SMALL_MAGAZINE_BYTES = 4 << 10;
 
 /* What all magazines of a thread may hold, in bytes of blocks, beyond their first few slots. */
 static const size_t ROOM_BYTES = 2 << 20;

@@ -33,17 +33,6 @@ static unsigned word_count(const struct qyi_slab *slab)
     return (unsigned)qyi_div_up(qyi_classes[slab->class].block_count, 64);
 }
 
-/* The two bitmaps: in the record, or in the room beside it, on cache lines of their own. */
-static bool is_inline(const struct qyi_slab *slab)
-{
-    return qyi_classes[slab->class].block_count <= QYI_WORDS_INLINE * 64;
-}
-
-static uint64_t *free_words(struct qyi_slab *slab)
-{
-    return is_inline(slab) ? slab->free_inline : qyi_granule_bitmaps(qyi_slab_granule(slab));
-}
-
 static _Atomic uint64_t *outer_remote_words(uint32_t granule)
 {
     return (_Atomic uint64_t *)qyi_granule_bitmaps(granule) + QYI_WORDS_MAX;
@@ -51,7 +40,7 @@ static _Atomic uint64_t *outer_remote_words(uint32_t granule)
 
 static _Atomic uint64_t *remote_words(struct qyi_slab *slab)
 {
-    return is_inline(slab) ? slab->remote_inline : outer_remote_words(qyi_slab_granule(slab));
+    return qyi_slab_is_inline(slab->class) ? slab->remote_inline : outer_remote_words(qyi_slab_granule(slab));
 }
 
 static char *first_block(const struct qyi_slab *slab)
@@ -76,7 +65,7 @@ void qyi_slab_delete(struct qyi_slab *slab)
 {
     qyi_assert(qyi_slab_is_empty(slab));
     /* Every block's bit is in free by now, so the remote words are zero. */
-    memset(free_words(slab), 0, qyi_div_up(slab->carved, 64) * sizeof(uint64_t));
+    memset(qyi_slab_free_words(slab), 0, qyi_div_up(slab->carved, 64) * sizeof(uint64_t));
     qyi_run_give(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count);
 }
 
@@ -92,36 +81,24 @@ static void **emit(void **top, char *block, size_t bytes, unsigned count)
     return top - count;
 }
 
-/* The lowest bits of a word, at most count of them. */
-static uint64_t lowest_bits(uint64_t word, unsigned count)
-{
-    if ((unsigned)__builtin_popcountll(word) <= count)
-        return word;
-    uint64_t rest = word;
-    while (count-- > 0)
-        rest &= rest - 1;
-    return word & ~rest;
-}
-
 static void **take_free(struct qyi_slab *slab, void **top, unsigned count)
 {
     const size_t bytes = qyi_classes[slab->class].bytes;
-    char *start = first_block(slab);
-    uint64_t *free = free_words(slab);
+    uint64_t *free = qyi_slab_free_words(slab);
     while (count > 0) {
         const unsigned w = qyi_ctz(slab->words);
-        uint64_t bits = lowest_bits(free[w], count);
-        free[w] &= ~bits;
-        if (free[w] == 0)
-            slab->words &= slab->words - 1;
-        count -= (unsigned)__builtin_popcountll(bits);
-        while (bits != 0) { /* a stretch of ones at a time: often the whole word */
-            const unsigned from = qyi_ctz(bits);
-            const uint64_t shifted = ~(bits >> from);
-            const unsigned length = shifted == 0 ? 64 : qyi_ctz(shifted);
-            top = emit(top, start + ((size_t)w * 64 + from) * bytes, bytes, length);
-            bits &= ~qyi_mask64(from, length);
+        char *start = first_block(slab) + (size_t)w * 64 * bytes;
+        uint64_t bits = free[w];
+        if (bits == UINT64_MAX && count >= 64) { /* often: programs free in order */
+            top = emit(top, start, bytes, 64);
+            count -= 64;
+            bits = 0;
         }
+        for (; bits != 0 && count > 0; bits &= bits - 1, count--)
+            *--top = start + qyi_ctz(bits) * bytes;
+        free[w] = bits;
+        if (bits == 0)
+            slab->words &= slab->words - 1;
     }
     return top;
 }
@@ -140,7 +117,7 @@ unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count)
 
 bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_t *twice)
 {
-    uint64_t *free = free_words(slab);
+    uint64_t *free = qyi_slab_free_words(slab);
     slab->free_count = (uint16_t)(slab->free_count + count);
     while (count > 0) {
         const uint32_t w = first / 64;
@@ -176,7 +153,7 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
 
 bool qyi_slab_collect(struct qyi_slab *slab)
 {
-    uint64_t *free = free_words(slab);
+    uint64_t *free = qyi_slab_free_words(slab);
     _Atomic uint64_t *remote = remote_words(slab);
     /* O1. acquire and release: pairs with R2 */
     const uint32_t announced = atomic_exchange_explicit(&slab->pending, 0, memory_order_acq_rel);
@@ -211,7 +188,7 @@ unsigned qyi_slab_uncollected(uint32_t granule, unsigned class)
 
 void qyi_slab_validate(struct qyi_slab *slab)
 {
-    const uint64_t *free = free_words(slab);
+    const uint64_t *free = qyi_slab_free_words(slab);
     const _Atomic uint64_t *remote = remote_words(slab);
     unsigned count = 0;
     for (unsigned w = 0; w < word_count(slab); w++) {

@@ -69,6 +69,17 @@ QYI_INLINE uint32_t qyi_slab_block(const struct qyi_slab *slab, const void *p)
     return qyi_block_number(&qyi_classes[slab->class], (uint32_t)offset);
 }
 
+/* The two bitmaps: in the record, or in the room beside it, on cache lines of their own. */
+QYI_INLINE bool qyi_slab_is_inline(unsigned class)
+{
+    return qyi_classes[class].block_count <= QYI_WORDS_INLINE * 64;
+}
+
+QYI_INLINE uint64_t *qyi_slab_free_words(struct qyi_slab *slab)
+{
+    return qyi_slab_is_inline(slab->class) ? slab->free_inline : qyi_granule_bitmaps(qyi_slab_granule(slab));
+}
+
 /* A new slab of a class for the heap with this id, or NULL. Takes the region lock. */
 struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner);
 
@@ -83,6 +94,19 @@ unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count);
 
 /* Set the free bits of count blocks from first on. False: block *twice was free already. */
 bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_t *twice);
+
+/* Set the free bit of one block. False: it was free already. */
+QYI_INLINE bool qyi_slab_put_one(struct qyi_slab *slab, uint32_t number)
+{
+    uint64_t *word = &qyi_slab_free_words(slab)[number / 64];
+    const uint64_t bit = (uint64_t)1 << number % 64;
+    if (QYI_UNLIKELY((*word & bit) != 0))
+        return false;
+    *word |= bit;
+    slab->words |= (uint64_t)1 << number / 64;
+    slab->free_count++;
+    return true;
+}
 
 QYI_INLINE unsigned qyi_slab_available(const struct qyi_slab *slab)
 {

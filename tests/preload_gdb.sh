@@ -92,7 +92,7 @@ backtrace
 delete
 continue
 GDB
-preloaded "$GDB" -nx -q -batch -x commands ./program >out.log 2>&1 || true
+preloaded timeout -k 5 60 "$GDB" -nx -q -batch -x commands ./program >out.log 2>&1 || true
 if grep -qiE 'ptrace|operation not permitted|Cannot (PTRACE|insert)' out.log; then skip "gdb may not trace here"; fi
 for line in 'in recurse (depth=10, ' 'number = 99}' '"item 97"' ' = 7$' '^sum 4960$' 'in thread (' \
     '^done$' 'exited with code 03'; do
@@ -111,7 +111,7 @@ print("value", int(gdb.parse_and_eval("sizeof(struct item)")))
 print("types", [f.name for f in gdb.lookup_type("struct item").fields()])
 PY
 sed -i "s#LIBRARY#$QUARRY_LIB#" script.py
-preloaded "$GDB" -nx -q -batch -x script.py ./program >python.log 2>&1 || fail "gdb with Python"
+preloaded timeout -k 5 60 "$GDB" -nx -q -batch -x script.py ./program >python.log 2>&1 || fail "gdb with Python"
 for line in 'mapped True' 'lines True' 'value 24' "types \['next', 'name', 'number'\]"; do
     grep -q "^$line" python.log || fail "gdb's Python does not say '$line'"
 done

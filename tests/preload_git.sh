@@ -20,7 +20,7 @@ build_history()
     local directory=$1 n
     shift
     "$@" "$GIT" init -q -b trunk "$directory"
-    cd "$directory"
+    cd "$directory" || exit
     mkdir -p src doc
     for n in 1 2 3 4 5 6 7 8; do
         awk -v n="$n" -v file="src/file-$n" -v text=doc/text 'BEGIN {
@@ -42,7 +42,7 @@ build_history()
     "$@" "$GIT" mv number counter
     "$@" "$GIT" commit -q -m renamed
     "$@" "$GIT" tag -a -m tagged v1
-    cd "$WORK"
+    cd "$WORK" || exit
 }
 build_history plain env
 build_history preloaded preloaded

@@ -430,28 +430,26 @@ START_TEST(test_a_new_slab_is_not_begun_just_to_fill_up)
 }
 END_TEST
 
-START_TEST(test_empty_slabs_go_back_at_once_but_for_the_last_small_one)
+/* A heap may keep the last one of a class, if it is small: it would come and go. */
+START_TEST(test_empty_slabs_go_back_at_once_but_for_a_small_one)
 {
-    const unsigned class = qyi_class_of(8192);
-    struct qyi_heap *heap = source_of(class);
-    void *slots[64];
-    qyi_lock(&heap->lock);
-    for (unsigned taken = 0; taken < 64;)
-        taken += qyi_heap_take(heap, class, slots + 64 - taken, 64 - taken);
-    ck_assert_uint_eq(heap->slab_count, 8);
-    qyi_heap_put(heap, class, slots, 64);
-    ck_assert_uint_eq(heap->slab_count, 1);
-    ck_assert_uint_eq(unit_used_bytes(), QYI_GRANULE_BYTES);
-    const unsigned large_class = qyi_class_of(65536);
-    ck_assert_ptr_eq(source_of(large_class), heap);
-    const unsigned got = qyi_heap_take(heap, large_class, slots + 8, 8);
-    ck_assert_uint_eq(heap->slab_count, 2);
-    qyi_heap_put(heap, large_class, slots + 8 - got, got);
-    ck_assert_uint_eq(heap->slab_count, 1);
-    qyi_heap_trim_class(heap, class);
-    ck_assert_uint_eq(heap->slab_count, 0);
-    qyi_unlock(&heap->lock);
-    ck_assert_uint_eq(unit_used_bytes(), 0);
+    static const size_t BYTES[] = {64, 1024, 8192, 65536};
+    for (size_t i = 0; i < sizeof BYTES / sizeof BYTES[0]; i++) {
+        const unsigned class = qyi_class_of(BYTES[i]);
+        const unsigned count = 8 * qyi_classes[class].block_count;
+        struct qyi_heap *heap = source_of(class);
+        qyi_lock(&heap->lock);
+        for (unsigned taken = 0; taken < count;)
+            taken += qyi_heap_take(heap, class, blocks + count - taken, count - taken);
+        ck_assert_uint_eq(heap->slab_count, 8);
+        qyi_heap_put(heap, class, blocks, count);
+        ck_assert_uint_le(heap->slab_count, qyi_classes[class].granule_count == 1 ? 1 : 0);
+        ck_assert_uint_eq(unit_used_bytes(), heap->slab_count * QYI_GRANULE_BYTES);
+        qyi_heap_trim_class(heap, class);
+        ck_assert_uint_eq(heap->slab_count, 0);
+        qyi_unlock(&heap->lock);
+        ck_assert_uint_eq(unit_used_bytes(), 0);
+    }
 }
 END_TEST
 
@@ -698,9 +696,9 @@ START_TEST(test_a_refill_looks_at_the_news_first)
     struct qyi_slab *slab = unit_slab_of(blocks[0]);
     ck_assert_uint_eq(qyi_slab_available(slab), 0);
     ck_assert(!slab->listed);
-    ck_assert_int_eq(unit_post(slab, 0, 0x10), QYI_POSTED_FIRST);
+    ck_assert_int_eq(unit_post(slab, 0, 0x4), QYI_POSTED_FIRST);
     qyi_heap_notify(heap->id, qyi_slab_granule(slab));
-    ck_assert_ptr_eq(take(class), blocks[4]);
+    ck_assert_ptr_eq(take(class), blocks[2]);
     ck_assert_uint_eq(heap->slab_count, 1);
 }
 END_TEST
@@ -718,7 +716,7 @@ START_TEST(test_news_of_several_slabs_are_all_drained)
     }
     qyi_magazines_flush(mine);
     drain(heap);
-    ck_assert_uint_eq(heap->slab_count, 1);
+    ck_assert_uint_le(heap->slab_count, 1);
     give_all_back();
     ck_assert_uint_eq(unit_used_bytes(), 0);
 }
@@ -779,7 +777,7 @@ int main(void)
     tcase_add_checked_fixture(slabs, setup, NULL);
     tcase_add_test(slabs, test_take_continues_in_the_next_slab_with_room);
     tcase_add_test(slabs, test_a_new_slab_is_not_begun_just_to_fill_up);
-    tcase_add_test(slabs, test_empty_slabs_go_back_at_once_but_for_the_last_small_one);
+    tcase_add_test(slabs, test_empty_slabs_go_back_at_once_but_for_a_small_one);
     tcase_add_test(slabs, test_blocks_can_be_put_in_any_order);
     suite_add_tcase(suite, slabs);
     TCase *misuse = tcase_create("misuse");
