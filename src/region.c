@@ -64,7 +64,7 @@ struct purge {
     uint32_t bits;   /* granules of each frame */
 };
 
-struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
+QYI_LINE_ALIGNED struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
 
 static const size_t RESERVE_MIN = (size_t)64 << 30;  /* wanted at least ... */
 static const size_t RESERVE_LAST = (size_t)64 << 20; /* ... and the last try */
