@@ -82,20 +82,21 @@ static uint64_t entry_of(const void *p, const char *function)
     return entry;
 }
 
-static bool is_large(uint64_t entry)
+QYI_INLINE bool is_large(uint64_t entry)
 {
     return (entry & QYI_ENTRY_LARGE) != 0;
 }
 
-/* The thread's own blocks do, and those of the common classes, whoever allocated them. */
-static bool goes_to_magazine(const struct qyi_magazines *mine, uint64_t entry)
+/* The entry is a slab's. Blocks of the common heap's own classes are anybody's. */
+QYI_INLINE bool belongs_to_others(const struct qyi_magazines *mine, uint64_t entry)
 {
     if ((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)
-        return true;
-    return qyi_class_is_common(qyi_entry_class(entry)) && qyi_entry_owner(entry) == qyi_common->id;
+        return false;
+    return !qyi_class_is_common(qyi_entry_class(entry)) || qyi_entry_owner(entry) != qyi_common->id;
 }
 
-QYI_NOINLINE void qyi_free_slow(void *p)
+/* Everything but another thread's block, which is freed by a thread that is in full swing. */
+static QYI_NOINLINE void free_rest(void *p)
 {
     if (p == NULL)
         return;
@@ -106,11 +107,28 @@ QYI_NOINLINE void qyi_free_slow(void *p)
         return;
     }
     struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
-    if (mine == NULL || !goes_to_magazine(mine, entry))
+    if (mine == NULL)
+        qyi_remote_free_now(p, entry);
+    else if (belongs_to_others(mine, entry))
         qyi_remote_free(mine, p, entry);
     else if (!qyi_magazines_give(mine, qyi_entry_class(entry), p))
         return;
     qyi_reclaim_tick(mine);
+}
+
+QYI_NOINLINE void qyi_free_slow(void *p)
+{
+    const size_t offset = qyi_region_offset(p);
+    if (QYI_LIKELY(qyi_region_has(offset) && qyi_thread_is_attached())) {
+        struct qyi_magazines *mine = qyi_my_magazines();
+        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
+        if (QYI_LIKELY(entry != 0 && !is_large(entry) && belongs_to_others(mine, entry))) {
+            if (QYI_UNLIKELY(qyi_remote_free(mine, p, entry)))
+                qyi_reclaim_tick(mine);
+            return;
+        }
+    }
+    free_rest(p);
 }
 
 void *qyi_calloc(size_t count, size_t each)

@@ -14,7 +14,7 @@
 #include "slab.h"
 
 /* What the table may keep from its owners. */
-static const size_t HELD_BYTES_MAX = 64 << 10;
+static const size_t HELD_BYTES_MAX = 128 << 10;
 
 static _Noreturn void fail(const void *p, unsigned class, const char *reason)
 {
@@ -38,58 +38,84 @@ static void announce(uint32_t granule, unsigned number, uint64_t bits)
     }
 }
 
-void qyi_remote_flush(struct qyi_magazines *mine)
+static void announce_word(struct qyi_magazines *mine, unsigned place)
+{
+    struct qyi_remote_word *word = &mine->remote.word[place];
+    const uint64_t key = word->key;
+    const uint64_t bits = word->bits;
+    word->key = 0;
+    if (key == 0)
+        return;
+    mine->remote_frees += (uint64_t)__builtin_popcountll(bits);
+    announce((uint32_t)(key / QYI_WORDS_MAX), key % QYI_WORDS_MAX, bits);
+}
+
+QYI_NOINLINE void qyi_remote_flush(struct qyi_magazines *mine)
 {
     struct qyi_remote_buffer *buffer = &mine->remote;
-    for (uint32_t i = 0; i < buffer->used_count; i++) {
-        const unsigned place = buffer->used[i];
-        const uint64_t bits = buffer->word[place].bits;
-        buffer->word[place].bits = 0;
-        announce(buffer->word[place].granule, buffer->word[place].number, bits);
-    }
+    for (uint32_t i = 0; i < buffer->used_count; i++)
+        announce_word(mine, buffer->used[i]);
     buffer->used_count = 0;
     buffer->held_bytes = 0;
 }
 
-static unsigned hash(uint32_t granule, uint32_t number)
+/* The place belongs to another word, or to none. */
+static QYI_NOINLINE void take_place(struct qyi_magazines *mine, unsigned place, uint64_t key, uint64_t bit)
 {
-    return ((granule * 0x9e3779b1u) >> (32 - QYI_REMOTE_WORDS_LOG2) ^ number) % QYI_REMOTE_WORDS;
-}
-
-/* Gather the block with the others of its word. False: it is there already. */
-static bool gather(struct qyi_remote_buffer *buffer, uint32_t granule, uint32_t number, uint64_t bit)
-{
-    const unsigned place = hash(granule, number);
-    uint64_t bits = buffer->word[place].bits;
-    if (bits == 0) {
+    struct qyi_remote_buffer *buffer = &mine->remote;
+    struct qyi_remote_word *word = &buffer->word[place];
+    if (word->key == 0)
         buffer->used[buffer->used_count++] = (uint8_t)place;
-    } else if (buffer->word[place].granule != granule || buffer->word[place].number != number) {
-        announce(buffer->word[place].granule, buffer->word[place].number, bits);
-        bits = 0;
-    }
-    buffer->word[place].bits = bits | bit;
-    buffer->word[place].granule = granule;
-    buffer->word[place].number = number;
-    return (bits & bit) == 0;
+    else
+        announce_word(mine, place);
+    word->bits = bit;
+    word->key = key;
 }
 
-void qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
+/* Where a block is, as the owner's bitmaps see it; aborts if p is not the start of a block. */
+struct position {
+    uint32_t granule; /* the slab's first */
+    uint32_t block;
+};
+
+QYI_INLINE struct position find(const void *p, uint64_t entry)
 {
-    const unsigned class = qyi_entry_class(entry);
-    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry);
-    const size_t offset = qyi_region_offset(p) - ((size_t)granule << QYI_GRANULE_SHIFT);
-    const uint32_t block = qyi_block_number(&qyi_classes[class], (uint32_t)offset);
-    if (QYI_UNLIKELY(block >= qyi_classes[class].block_count))
-        fail(p, class, "not the start of a block");
-    const uint64_t bit = (uint64_t)1 << block % 64;
-    if (mine == NULL) {
-        announce(granule, block / 64, bit);
-        return;
+    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
+    const uint32_t granules = qyi_entry_offset(entry);
+    const size_t offset = qyi_region_offset(p);
+    const struct position position = {
+        .granule = (uint32_t)(offset >> QYI_GRANULE_SHIFT) - granules,
+        .block = qyi_block_number(class, (uint32_t)(offset % QYI_GRANULE_BYTES) + (granules << QYI_GRANULE_SHIFT)),
+    };
+    if (QYI_UNLIKELY(position.block >= class->block_count))
+        fail(p, qyi_entry_class(entry), "not the start of a block");
+    return position;
+}
+
+bool qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
+{
+    struct qyi_remote_buffer *buffer = &mine->remote;
+    const struct position at = find(p, entry);
+    const uint64_t key = (uint64_t)at.granule * QYI_WORDS_MAX + at.block / 64;
+    const uint64_t bit = (uint64_t)1 << at.block % 64;
+    const unsigned place = (unsigned)(key * 0x9e3779b97f4a7c15u >> (64 - QYI_REMOTE_WORDS_LOG2));
+    struct qyi_remote_word *word = &buffer->word[place];
+    if (QYI_LIKELY(word->key == key)) {
+        if (QYI_UNLIKELY((word->bits & bit) != 0))
+            fail(p, qyi_entry_class(entry), "double free");
+        word->bits |= bit;
+    } else {
+        take_place(mine, place, key, bit);
     }
-    mine->remote_frees++;
-    if (QYI_UNLIKELY(!gather(&mine->remote, granule, block / 64, bit)))
-        fail(p, class, "double free");
-    mine->remote.held_bytes += qyi_classes[class].bytes;
-    if (mine->remote.held_bytes >= HELD_BYTES_MAX)
-        qyi_remote_flush(mine);
+    buffer->held_bytes += qyi_classes[qyi_entry_class(entry)].bytes;
+    if (QYI_LIKELY(buffer->held_bytes < HELD_BYTES_MAX))
+        return false;
+    qyi_remote_flush(mine);
+    return true;
+}
+
+void qyi_remote_free_now(void *p, uint64_t entry)
+{
+    const struct position at = find(p, entry);
+    announce(at.granule, at.block / 64, (uint64_t)1 << at.block % 64);
 }

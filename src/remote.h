@@ -8,25 +8,27 @@
 
 struct qyi_magazines;
 
-enum { QYI_REMOTE_WORDS_LOG2 = 6, QYI_REMOTE_WORDS = 1 << QYI_REMOTE_WORDS_LOG2 };
+enum { QYI_REMOTE_WORDS_LOG2 = 7, QYI_REMOTE_WORDS = 1 << QYI_REMOTE_WORDS_LOG2 };
 
 /* Blocks that a thread has freed and not announced yet: a hash table of bitmap words. */
 struct qyi_remote_buffer {
     size_t held_bytes;
     uint32_t used_count;
-    uint8_t used[QYI_REMOTE_WORDS]; /* the words that are filled, or were since the last flush */
-    struct {
-        uint64_t bits; /* 0: nothing */
-        uint32_t granule;
-        uint32_t number;
+    uint8_t used[QYI_REMOTE_WORDS]; /* the places that are filled, or were since the last flush */
+    struct qyi_remote_word {
+        uint64_t key; /* first granule of the slab << 6 | number of the word; 0: nothing */
+        uint64_t bits;
     } word[QYI_REMOTE_WORDS];
 };
 
 /*
- * Free p, a slab's block, whose granule has this entry. The thread's buffer gathers blocks by bitmap word; mine is NULL
- * when the thread has no magazines, and the block is announced at once. Aborts on a pointer that cannot be free'd.
+ * Free p, a slab's block, whose granule has this entry. The thread's buffer gathers blocks by bitmap word. True: it was
+ * full and has been flushed. Aborts on a pointer that cannot be free'd.
  */
-void qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry);
+bool qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry);
+
+/* The same for a thread without magazines: the block is announced at once. */
+void qyi_remote_free_now(void *p, uint64_t entry);
 
 /* Announce everything that is in the buffer. */
 void qyi_remote_flush(struct qyi_magazines *mine);

@@ -159,7 +159,7 @@ static RACY void count_remote_buffer(size_t *held, const volatile struct qyi_rem
     const uint32_t end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed);
     for (unsigned i = 0; i < QYI_REMOTE_WORDS; i++) {
         const uint64_t bits = buffer->word[i].bits;
-        const uint32_t granule = buffer->word[i].granule;
+        const uint32_t granule = (uint32_t)(buffer->word[i].key / QYI_WORDS_MAX);
         if (bits == 0 || granule >= end)
             continue;
         const uint64_t entry = qyi_entry(granule);

@@ -93,18 +93,38 @@ END_TEST
 
 static void *tell_identity(void *out)
 {
-    void *identity = qyi_thread_identity();
-    require(identity == qyi_thread_identity());
-    *(void **)out = identity;
+    const uint32_t me = qyi_lock_me();
+    require(me == qyi_lock_me());
+    require(me != 0 && (me & QYI_LOCK_WAITERS) == 0);
+    *(uint32_t *)out = me;
     return NULL;
 }
 
 START_TEST(test_threads_have_identities_of_their_own)
 {
-    void *other = NULL;
+    uint32_t other = 0;
     unit_in_thread(tell_identity, &other);
-    ck_assert_ptr_nonnull(other);
-    ck_assert_ptr_ne(other, qyi_thread_identity());
+    ck_assert_uint_ne(other, 0);
+    ck_assert_uint_ne(other, qyi_lock_me());
+}
+END_TEST
+
+static void *look_for_owner(void *is_mine)
+{
+    *(bool *)is_mine = qyi_lock_is_mine(&lock);
+    return NULL;
+}
+
+START_TEST(test_a_lock_knows_its_holder)
+{
+    bool others = true;
+    ck_assert(!qyi_lock_is_mine(&lock));
+    qyi_lock(&lock);
+    ck_assert(qyi_lock_is_mine(&lock));
+    unit_in_thread(look_for_owner, &others);
+    ck_assert(!others);
+    qyi_unlock(&lock);
+    ck_assert(!qyi_lock_is_mine(&lock));
 }
 END_TEST
 
@@ -198,6 +218,7 @@ int main(void)
     tcase_add_test(tests, test_only_one_thread_is_inside);
     tcase_add_test(tests, test_all_sleepers_are_woken_in_turn);
     tcase_add_test(tests, test_threads_have_identities_of_their_own);
+    tcase_add_test(tests, test_a_lock_knows_its_holder);
     tcase_add_test(tests, test_a_free_lock_stays_free_after_fork);
     tcase_add_test(tests, test_a_lock_of_the_forking_thread_stays_held);
     tcase_add_test(tests, test_a_lock_of_another_thread_is_taken_away_after_fork);

@@ -74,12 +74,13 @@ START_TEST(test_a_slab_lies_within_a_frame)
 }
 END_TEST
 
-START_TEST(test_magazines_have_two_slots_at_least_and_are_bounded_in_bytes)
+START_TEST(test_magazines_have_slots_and_are_bounded_in_bytes)
 {
     for (unsigned number = 0; number < QYI_CLASS_COUNT; number++) {
         const struct qyi_class *class = &qyi_classes[number];
-        require(class->slots_max >= 2);
-        require(class->slots_max == 2 || (size_t)class->slots_max * class->bytes <= 256 * QYI_KIB);
+        require(class->slots_first >= 1 && class->slots_max >= class->slots_first && class->refill_max >= 1);
+        require(class->slots_max <= 2 || (size_t)class->slots_max * class->bytes <= 256 * QYI_KIB);
+        require(class->refill_max == 1 || (size_t)class->refill_max * class->bytes <= 64 * QYI_KIB);
     }
 }
 END_TEST
@@ -117,7 +118,7 @@ int main(void)
     tcase_add_test(tests, test_powers_of_two_are_classes);
     tcase_add_test(tests, test_a_slab_holds_enough_blocks_and_no_room_for_another);
     tcase_add_test(tests, test_a_slab_lies_within_a_frame);
-    tcase_add_test(tests, test_magazines_have_two_slots_at_least_and_are_bounded_in_bytes);
+    tcase_add_test(tests, test_magazines_have_slots_and_are_bounded_in_bytes);
     tcase_add_test(tests, test_block_number_is_exact);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

@@ -112,10 +112,13 @@ static inline void unit_give(struct qyi_magazines *mine, unsigned class, void *b
     (void)qyi_magazines_give(mine, class, block);
 }
 
-/* Free a block as a thread that it does not belong to; mine may be NULL. */
+/* Free a block as a thread that it does not belong to; mine is NULL for a thread without magazines. */
 static inline void unit_free_remote(struct qyi_magazines *mine, void *block)
 {
-    qyi_remote_free(mine, block, unit_entry_of(block));
+    if (mine != NULL)
+        (void)qyi_remote_free(mine, block, unit_entry_of(block));
+    else
+        qyi_remote_free_now(block, unit_entry_of(block));
 }
 
 static inline enum qyi_posted unit_post(struct qyi_slab *slab, unsigned word, uint64_t bits)
