@@ -1,7 +1,7 @@
 /*
  * fork.c: a forked child's allocator. Layer 4.
  *
- * There is no handler before fork, hence nothing that could wait: glibc takes its stdio locks after the prepare
+ * No handler waits for anything before fork: glibc takes its stdio locks after the prepare
  * handlers, and a thread that holds one of these may be waiting for memory; a fork in a signal handler may have
  * interrupted malloc itself. The child sees the parent's memory as it was at some instant, with other threads anywhere:
  *
@@ -12,8 +12,8 @@
  *     with another lock         it is released: what it guards is changed by single stores that publish
  *     with a remote buffer      its blocks are lost
  *
- * A handler that somebody registered before us may allocate in the child before ours has run. So a thread that finds a
- * lock held for long looks at a page which the kernel wipes in children, and catches up.
+ * A handler that somebody registered before us may allocate in the child before ours has run, and even start threads. So
+ * slow paths look at a mark in a page which the kernel wipes in children, and catch up; once per child.
  *
  * A lock that the forking thread itself holds (fork in a signal handler) stays held: the interrupted frame exists in
  * the child too, and releases it.
@@ -22,6 +22,7 @@
 
 #include "heap.h"
 #include "lock.h"
+#include "magazine.h"
 #include "meta.h"
 #include "os.h"
 #include "reclaim.h"
@@ -30,13 +31,10 @@
 
 #include <pthread.h>
 
-/* Not 0, except in a child that has not been put in order yet. NULL: the kernel cannot do that. */
-static _Atomic uint32_t *wiped;
+_Atomic uint32_t *qyi_fork_mark;
 
-static void in_child(void)
+static void put_in_order(void)
 {
-    if (wiped != NULL)
-        atomic_store_explicit(wiped, 1, memory_order_relaxed);
     qyi_meta_after_fork();
     qyi_region_after_fork();
     qyi_threads_after_fork();
@@ -44,10 +42,39 @@ static void in_child(void)
     qyi_reclaim_after_fork();
 }
 
-static void lock_contended(void)
+void qyi_fork_check_slow(void)
 {
-    if (atomic_load_explicit(wiped, memory_order_relaxed) == 0)
-        in_child();
+    uint32_t wiped = 0;
+    /* relaxed: it only elects the one that does the work, normally the child's only thread */
+    if (atomic_compare_exchange_strong_explicit(qyi_fork_mark, &wiped, 1, memory_order_relaxed, memory_order_relaxed))
+        put_in_order();
+}
+
+/* Takes no lock and waits for nothing: it only leaves word whose heap is not bereaved in the child. */
+static void before_fork(void)
+{
+    if (qyi_thread_is_attached())
+        qyi_my_magazines()->forks = true;
+}
+
+static void in_parent(void)
+{
+    if (qyi_thread_is_attached())
+        qyi_my_magazines()->forks = false;
+}
+
+static void in_child(void)
+{
+    if (qyi_fork_mark == NULL)
+        put_in_order();
+    else
+        qyi_fork_check_slow();
+    in_parent(); /* the same for this thread */
+}
+
+static void check(void)
+{
+    qyi_fork_check();
 }
 
 void qyi_fork_register(void)
@@ -55,10 +82,11 @@ void qyi_fork_register(void)
     static _Atomic bool registered;
     if (atomic_exchange_explicit(&registered, true, memory_order_relaxed))
         return;
-    wiped = qyi_os_map_wiped();
-    if (wiped != NULL) {
-        atomic_store_explicit(wiped, 1, memory_order_relaxed);
-        qyi_lock_contended = lock_contended;
+    _Atomic uint32_t *mark = qyi_os_map_wiped();
+    if (mark != NULL) {
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
+        qyi_fork_mark = mark;
+        qyi_lock_contended = check;
     }
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(before_fork, in_parent, in_child);
 }

@@ -4,7 +4,21 @@
 #ifndef QYI_FORK_H
 #define QYI_FORK_H
 
+#include "base.h"
+
 /* Register the child's handler, once. Called when there is a second thread; may allocate. */
 void qyi_fork_register(void);
+
+/* 0 in a child that has not been put in order yet. NULL: not registered, or the kernel cannot do that. */
+extern QYI_HIDDEN _Atomic uint32_t *qyi_fork_mark;
+
+void qyi_fork_check_slow(void);
+
+/* In slow paths, with no lock held or on the way to sleep for one. */
+QYI_INLINE void qyi_fork_check(void)
+{
+    if (QYI_UNLIKELY(qyi_fork_mark != NULL && atomic_load_explicit(qyi_fork_mark, memory_order_relaxed) == 0))
+        qyi_fork_check_slow();
+}
 
 #endif

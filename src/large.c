@@ -82,22 +82,37 @@ void qyi_large_give(void *p)
     qyi_run_give(granule_of(p), large->granules);
 }
 
+/* Bring the contents to the target, a new large block. False: the target's memory has been lost. */
+static bool transfer(void *p, const struct qyi_large *large, void *target, size_t bytes)
+{
+    /* relaxed: a bound that may be exceeded a little */
+    if (bytes >= MOVE_BYTES_MIN && !large->patched && atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
+        switch (qyi_os_move(p, target, qyi_align_up(bytes, qyi_os_page_bytes))) {
+        case QYI_MOVED: {
+            struct qyi_large *target_large = qyi_granule_record(granule_of(target));
+            target_large->moved = true;
+            target_large->patched = target_large->bytes > bytes; /* what lies behind is still of the old mapping */
+            atomic_fetch_add_explicit(&moved_count, 1, memory_order_relaxed);
+            return true;
+        }
+        case QYI_NOT_MOVED:
+            break;
+        case QYI_MOVE_LOST:
+            return false;
+        }
+    }
+    memcpy(target, p, bytes);
+    return true;
+}
+
 /* Move the contents to a new run; the old one is given back. */
 static void *relocate(void *p, struct qyi_large *large, size_t bytes)
 {
     void *target = qyi_large_take(bytes, 1, false);
     if (target == NULL)
         return NULL;
-    const size_t kept = qyi_min(large->bytes, bytes);
-    /* relaxed: a bound that may be exceeded a little */
-    if (kept >= MOVE_BYTES_MIN && atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX &&
-        qyi_os_move(p, target, qyi_align_up(kept, qyi_os_page_bytes))) {
-        struct qyi_large *new_large = qyi_granule_record(granule_of(target));
-        new_large->moved = true;
-        atomic_fetch_add_explicit(&moved_count, 1, memory_order_relaxed);
-    } else {
-        memcpy(target, p, kept);
-    }
+    if (!transfer(p, large, target, qyi_min(large->bytes, bytes)))
+        return NULL; /* the target's granules are never used again: nothing is mapped there */
     qyi_large_give(p);
     return target;
 }
@@ -111,12 +126,15 @@ void *qyi_large_resize(void *p, size_t bytes)
     if (granules < large->granules) {
         const size_t before = large->granules;
         large->granules = granules;
+        if (large->moved) /* if that is refused, the rest keeps a mapping of its own */
+            (void)qyi_os_refresh(qyi_granule_address(first + (uint32_t)granules), (before - granules) << QYI_GRANULE_SHIFT);
         qyi_run_give(first + (uint32_t)granules, before - granules);
     } else if (granules > large->granules) {
         bool zeroed;
         if (!qyi_run_extend(first, large->granules, granules - large->granules, &zeroed))
             return relocate(p, large, bytes);
         large->granules = granules;
+        large->patched = large->moved;
     }
     large->bytes = usable;
     return p;

@@ -11,7 +11,8 @@
 struct qyi_large {
     size_t bytes; /* usable: what was asked for, rounded up to pages */
     size_t granules;
-    bool moved; /* its pages came by mremap: their mapping does not merge with its neighbours */
+    bool moved;   /* its pages came by mremap: their mapping does not merge with its neighbours */
+    bool patched; /* and it has grown since: its pages lie in several mappings, which mremap does not move together */
 };
 
 static_assert(sizeof(struct qyi_large) <= QYI_RECORD_BYTES, "a large run's record is a granule's record");

@@ -17,6 +17,7 @@
 #include "magazine.h"
 
 #include "fatal.h"
+#include "fork.h"
 #include "heap.h"
 #include "os.h"
 
@@ -143,6 +144,7 @@ static void *refill(struct qyi_magazines *mine, unsigned class)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
     void *block = NULL;
+    qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     mine->refills++;
     if (mine->growth[class].capacity / 2 < qyi_classes[class].refill_max) /* or it would serve overflows only */

@@ -54,6 +54,7 @@ struct qyi_magazines {
     uint64_t refills, flushes, remote_frees;
     struct qyi_remote_buffer remote;
     bool registered; /* the thread's end will be noticed */
+    bool forks;      /* the thread is inside fork */
     uint32_t more_slots_used;
     void
         *first_slots[QYI_CLASS_COUNT][1 + QYI_SLOTS_FIRST]; /* the sentinel and the slots that a magazine starts with */

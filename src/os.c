@@ -44,6 +44,11 @@ size_t qyi_os_memory_bytes(void)
     return bytes;
 }
 
+bool qyi_os_is_main_thread(void)
+{
+    return syscall(SYS_gettid) == syscall(SYS_getpid);
+}
+
 size_t qyi_os_address_space_limit(void)
 {
     const int saved_errno = errno;
@@ -147,12 +152,15 @@ bool qyi_os_refresh(void *start, size_t bytes)
     return map(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
 }
 
-bool qyi_os_move(void *from, void *to, size_t bytes)
+enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes)
 {
     const int saved_errno = errno;
     const bool done = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) != MAP_FAILED;
     errno = saved_errno;
-    return done;
+    if (done)
+        return QYI_MOVED;
+    /* Some refusals come only after the kernel has unmapped the target. */
+    return qyi_os_refresh(to, bytes) ? QYI_NOT_MOVED : QYI_MOVE_LOST;
 }
 
 size_t qyi_os_resident(void *start, size_t bytes)

@@ -17,6 +17,8 @@ void qyi_os_init(void);
 /* Memory of the machine in bytes, or 16 GiB when the kernel does not say. */
 size_t qyi_os_memory_bytes(void);
 
+bool qyi_os_is_main_thread(void);
+
 /* RLIMIT_AS in bytes; SIZE_MAX when there is none. */
 size_t qyi_os_address_space_limit(void);
 
@@ -46,11 +48,14 @@ bool qyi_os_purge(void *start, size_t bytes);
 /* Replace pages by fresh ones, so that their mapping merges with its neighbours again. */
 bool qyi_os_refresh(void *start, size_t bytes);
 
-/*
- * Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. False: nothing
- * has moved.
- */
-bool qyi_os_move(void *from, void *to, size_t bytes);
+enum qyi_moved {
+    QYI_MOVED,
+    QYI_NOT_MOVED, /* both ranges are as they were, but that the target reads as zero */
+    QYI_MOVE_LOST, /* from is as it was, but nothing is mapped at the target any more */
+};
+
+/* Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. */
+enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes);
 
 /* Bytes of mapped memory that have pages at this moment; start is page-aligned. 0 when the system does not say. */
 size_t qyi_os_resident(void *start, size_t bytes);

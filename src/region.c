@@ -643,7 +643,6 @@ static void lay_out(char *base, size_t bytes)
     qyi_region.records = region.records.start - (size_t)qyi_region.first * QYI_RECORD_BYTES;
     qyi_region.bitmaps = region.bitmaps.start - (size_t)qyi_region.first * QYI_BITMAP_BYTES;
     region.frame_first = region.frame_end = qyi_region.first / QYI_FRAME_GRANULES;
-    qyi_region.base = (uintptr_t)base;
 }
 
 /* Every entry can be read from the start, so that free needs to compare with the whole range only; unused ones are 0.
@@ -661,12 +660,13 @@ static bool try_range(char *base, size_t bytes)
         return false;
     lay_out(base, bytes);
     if (show_entries() && advance_frontier(1)) {
+        /* Only now: other threads may be on their fast paths, which read zeros at either base. */
+        qyi_region.base = (uintptr_t)base;
         qyi_region.bytes = bytes;
         return true;
     }
     if (qyi_span_reserved)
         qyi_os_unmap(base, bytes);
-    qyi_region.base = (uintptr_t)no_region;
     return false;
 }
 

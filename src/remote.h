@@ -8,7 +8,7 @@
 
 struct qyi_magazines;
 
-enum { QYI_REMOTE_WORDS_LOG2 = 7, QYI_REMOTE_WORDS = 1 << QYI_REMOTE_WORDS_LOG2 };
+enum { QYI_REMOTE_WORDS_LOG2 = 8, QYI_REMOTE_WORDS = 1 << QYI_REMOTE_WORDS_LOG2 };
 
 /* Blocks that a thread has freed and not announced yet: a hash table of bitmap words. */
 struct qyi_remote_buffer {

@@ -154,18 +154,22 @@ static void count_runs(struct qyi_stats *stats)
 /* ---- magazines ---- */
 
 /* Blocks that the thread has freed and not announced: their class is that of their slab. */
-static RACY void count_remote_buffer(size_t *held, const volatile struct qyi_remote_buffer *buffer)
+static RACY size_t count_remote_buffer(size_t *held, const volatile struct qyi_remote_buffer *buffer)
 {
+    size_t blocks = 0;
     const uint32_t end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed);
     for (unsigned i = 0; i < QYI_REMOTE_WORDS; i++) {
+        const uint64_t key = buffer->word[i].key;
         const uint64_t bits = buffer->word[i].bits;
-        const uint32_t granule = (uint32_t)(buffer->word[i].key / QYI_WORDS_MAX);
-        if (bits == 0 || granule >= end)
+        const uint64_t granule = key / QYI_WORDS_MAX;
+        if (key == 0 || granule >= end)
             continue;
         const uint64_t entry = qyi_entry(granule);
         if (entry != 0 && (entry & QYI_ENTRY_LARGE) == 0 && qyi_entry_class(entry) < QYI_CLASS_COUNT)
             held[qyi_entry_class(entry)] += (size_t)__builtin_popcountll(bits);
+        blocks += (size_t)__builtin_popcountll(bits);
     }
+    return blocks;
 }
 
 static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const struct qyi_heap *heap)
@@ -185,7 +189,7 @@ static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const st
     stats->refills += magazines->refills;
     stats->flushes += magazines->flushes;
     stats->remote_frees += magazines->remote_frees;
-    count_remote_buffer(held, &magazines->remote);
+    stats->remote_frees += count_remote_buffer(held, &magazines->remote);
 }
 
 static void count_heaps(struct qyi_stats *stats)

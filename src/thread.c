@@ -13,6 +13,7 @@
 #include "fork.h"
 #include "heap.h"
 #include "lock.h"
+#include "os.h"
 #include "region.h"
 #include "remote.h"
 #include "sizeclass.h"
@@ -86,6 +87,7 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
 {
     if (!qyi_start() || lives >= (for_free ? 1 : LIVES_MAX))
         return NULL;
+    qyi_fork_check(); /* before there is a heap that it would take for one of the parent's */
     struct qyi_heap *heap = qyi_heap_adopt();
     if (heap == NULL)
         return NULL;
@@ -93,7 +95,7 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
     mine->registered = false;
     /* First of all: what follows may allocate (for a key beyond the first 32, say). */
     qyi_my_offset = qyi_region_offset(mine);
-    if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed))
+    if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed) && qyi_os_is_main_thread())
         return mine; /* registers later, if there are other threads ever */
     if (prepare_for_threads())
         qyi_thread_register(mine);
@@ -128,7 +130,7 @@ void qyi_threads_after_fork(void)
     qyi_lock_after_fork(&threads.lock);
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (heap == qyi_common || heap->idle || heap->magazines == qyi_my_magazines())
+        if (heap == qyi_common || heap->idle || heap->magazines == qyi_my_magazines() || heap->magazines->forks)
             continue;
         /* A lock that is held, is held by a thread of the parent: its slabs can only be freed into from now on. */
         if (qyi_lock_is_held(&heap->lock))

@@ -310,5 +310,6 @@ EXTRA_DIST += \
 	tests/thread_churn.h \
 	tests/thread_owner.h
 
-# The tests with real programs; and here, once it is there, the unit tests: include tests/unit.mk
+# The tests with real programs, and the unit tests.
 include tests/preload.mk
+include tests/unit.mk

@@ -63,7 +63,7 @@ int main(int argc, char **argv)
         if (child == 0)
             _exit(churn((void *)7) != NULL ? i : 9);
         waitpid(child, &status, 0);
-        printf("child %d\n", WEXITSTATUS(status));
+        printf("child %d\n", status);
     }
     char *large = calloc(1, 100 << 20);
     printf("large %d\n", large != NULL && large[(100 << 20) - 1] == 0);

@@ -317,7 +317,7 @@ START_TEST(test_a_lock_that_nobody_releases_does_not_stop_the_count)
     void *blocks[50];
     for (unsigned i = 0; i < 50; i++)
         blocks[i] = qyi_malloc(100);
-    struct qyi_lock *lock = &qyi_my_magazines->heap->lock;
+    struct qyi_lock *lock = &qyi_my_magazines()->heap->lock;
     qyi_lock(lock); /* as in the child of a process whose thread stood in a slow path */
     collect();
     qyi_unlock(lock);

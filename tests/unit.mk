@@ -1,0 +1,82 @@
+# The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot break its own
+# harness; and the model of the remote protocol, for spin.
+
+if HAVE_CHECK
+
+unit_programs = \
+	tests/test_alloc \
+	tests/test_fault \
+	tests/test_fork \
+	tests/test_heap \
+	tests/test_lock \
+	tests/test_options \
+	tests/test_region \
+	tests/test_remote \
+	tests/test_sizeclass \
+	tests/test_slab \
+	tests/test_stats \
+	tests/test_thread
+
+check_PROGRAMS += $(unit_programs)
+TESTS          += $(unit_programs)
+
+unit_cppflags = $(AM_CPPFLAGS) -D_GNU_SOURCE=1
+unit_cflags   = $(AM_CFLAGS) $(CHECK_CFLAGS)
+unit_ldadd    = libquarry-core.la $(CHECK_LIBS)
+
+tests_test_alloc_CPPFLAGS = $(unit_cppflags)
+tests_test_alloc_CFLAGS   = $(unit_cflags)
+tests_test_alloc_LDADD    = $(unit_ldadd)
+
+tests_test_fault_CPPFLAGS = $(unit_cppflags)
+tests_test_fault_CFLAGS   = $(unit_cflags)
+tests_test_fault_LDADD    = $(unit_ldadd)
+
+tests_test_fork_CPPFLAGS = $(unit_cppflags)
+tests_test_fork_CFLAGS   = $(unit_cflags)
+tests_test_fork_LDADD    = $(unit_ldadd)
+
+tests_test_heap_CPPFLAGS = $(unit_cppflags)
+tests_test_heap_CFLAGS   = $(unit_cflags)
+tests_test_heap_LDADD    = $(unit_ldadd)
+
+tests_test_lock_CPPFLAGS = $(unit_cppflags)
+tests_test_lock_CFLAGS   = $(unit_cflags)
+tests_test_lock_LDADD    = $(unit_ldadd)
+
+tests_test_options_CPPFLAGS = $(unit_cppflags)
+tests_test_options_CFLAGS   = $(unit_cflags)
+tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_region_CPPFLAGS = $(unit_cppflags)
+tests_test_region_CFLAGS   = $(unit_cflags)
+tests_test_region_LDADD    = $(unit_ldadd)
+
+tests_test_remote_CPPFLAGS = $(unit_cppflags)
+tests_test_remote_CFLAGS   = $(unit_cflags)
+tests_test_remote_LDADD    = $(unit_ldadd)
+
+tests_test_sizeclass_CPPFLAGS = $(unit_cppflags)
+tests_test_sizeclass_CFLAGS   = $(unit_cflags)
+tests_test_sizeclass_LDADD    = $(unit_ldadd)
+
+tests_test_slab_CPPFLAGS = $(unit_cppflags)
+tests_test_slab_CFLAGS   = $(unit_cflags)
+tests_test_slab_LDADD    = $(unit_ldadd)
+
+tests_test_stats_CPPFLAGS = $(unit_cppflags)
+tests_test_stats_CFLAGS   = $(unit_cflags)
+tests_test_stats_LDADD    = $(unit_ldadd)
+
+tests_test_thread_CPPFLAGS = $(unit_cppflags)
+tests_test_thread_CFLAGS   = $(unit_cflags)
+tests_test_thread_LDADD    = $(unit_ldadd)
+
+endif HAVE_CHECK
+
+dist_check_SCRIPTS += tests/run_models.sh
+TESTS              += tests/run_models.sh
+
+EXTRA_DIST += \
+	tests/models/remote.pml \
+	tests/unit.h
