@@ -9,6 +9,7 @@
 #include "alloc.h"
 
 #include "fatal.h"
+#include "fork.h"
 #include "heap.h"
 #include "large.h"
 #include "os.h"
@@ -54,6 +55,7 @@ static void *take_large(size_t bytes, size_t align, bool zero)
 {
     if (bytes > QYI_SIZE_LIMIT || !qyi_start())
         return out_of_memory();
+    qyi_fork_check();
     void *p = qyi_large_take(bytes, align, zero);
     if (p == NULL) {
         qyi_reclaim_all();
@@ -101,6 +103,7 @@ static QYI_NOINLINE void free_rest(void *p)
     if (p == NULL)
         return;
     const uint64_t entry = entry_of(p, "free");
+    qyi_fork_check();
     if (is_large(entry)) {
         qyi_large_give(p);
         qyi_reclaim_tick_now(NULL);

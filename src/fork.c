@@ -29,9 +29,10 @@
 #include "region.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 
-_Atomic uint32_t *qyi_fork_mark;
+_Atomic uint32_t *_Atomic qyi_fork_mark;
 
 static void put_in_order(void)
 {
@@ -42,12 +43,22 @@ static void put_in_order(void)
     qyi_reclaim_after_fork();
 }
 
-void qyi_fork_check_slow(void)
+/* Once in every child. */
+static void catch_up(_Atomic uint32_t *mark)
 {
     uint32_t wiped = 0;
     /* relaxed: it only elects the one that does the work, normally the child's only thread */
-    if (atomic_compare_exchange_strong_explicit(qyi_fork_mark, &wiped, 1, memory_order_relaxed, memory_order_relaxed))
+    if (atomic_compare_exchange_strong_explicit(mark, &wiped, 1, memory_order_relaxed, memory_order_relaxed))
         put_in_order();
+}
+
+void qyi_fork_check_slow(void)
+{
+    _Atomic uint32_t *mark = atomic_load_explicit(&qyi_fork_mark, memory_order_acquire);
+    if (mark != NULL)
+        catch_up(mark);
+    else
+        qyi_fork_register();
 }
 
 /* Takes no lock and waits for nothing: it only leaves word whose heap is not bereaved in the child. */
@@ -65,10 +76,11 @@ static void in_parent(void)
 
 static void in_child(void)
 {
-    if (qyi_fork_mark == NULL)
+    _Atomic uint32_t *mark = atomic_load_explicit(&qyi_fork_mark, memory_order_acquire);
+    if (mark == NULL)
         put_in_order();
     else
-        qyi_fork_check_slow();
+        catch_up(mark);
     in_parent(); /* the same for this thread */
 }
 
@@ -80,13 +92,17 @@ static void check(void)
 void qyi_fork_register(void)
 {
     static _Atomic bool registered;
-    if (atomic_exchange_explicit(&registered, true, memory_order_relaxed))
+    if (atomic_load_explicit(&registered, memory_order_relaxed) ||
+        atomic_exchange_explicit(&registered, true, memory_order_relaxed))
         return;
+    const int saved_errno = errno;
     _Atomic uint32_t *mark = qyi_os_map_wiped();
     if (mark != NULL) {
         atomic_store_explicit(mark, 1, memory_order_relaxed);
-        qyi_fork_mark = mark;
+        /* release: pairs with the acquires, so that nobody sees the page before it is marked */
+        atomic_store_explicit(&qyi_fork_mark, mark, memory_order_release);
         qyi_lock_contended = check;
     }
     pthread_atfork(before_fork, in_parent, in_child);
+    errno = saved_errno;
 }

@@ -163,6 +163,7 @@ static void unload(struct qyi_heap *heap)
     if (!qyi_os_purge(heap->magazines, QYI_MAGAZINES_BYTES))
         memset(heap->magazines, 0, QYI_MAGAZINES_BYTES);
     qyi_lock(&registry.lock);
+    heap->loaded = false;
     push(&registry.idle, heap);
     qyi_unlock(&registry.lock);
 }
@@ -206,13 +207,35 @@ void qyi_heaps_unload(bool all)
 
 void qyi_heaps_check(void)
 {
-    if (!qyi_lock_is_held(&registry.lock) && !qyi_lock_is_held(&qyi_common->lock))
+    if (!qyi_heaps_are_mine())
         qyi_heaps_unload(true);
+}
+
+bool qyi_heaps_are_mine(void)
+{
+    return qyi_lock_is_mine(&registry.lock) || (qyi_common != NULL && qyi_lock_is_mine(&qyi_common->lock));
+}
+
+/* Which heaps are idle stands in themselves; those that broke are left out. */
+static void rebuild_idle(void)
+{
+    registry.idle = registry.loaded = NULL;
+    registry.loaded_count = 0;
+    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (!heap->idle || heap->broken)
+            continue;
+        heap->loaded = heap->loaded && heap->magazines->heap != NULL;
+        push(heap->loaded ? &registry.loaded : &registry.idle, heap);
+        registry.loaded_count += heap->loaded;
+    }
 }
 
 void qyi_heaps_after_fork(void)
 {
-    qyi_lock_after_fork(&registry.lock); /* its sections end in one publishing store each */
+    qyi_lock_after_fork(&registry.lock);
+    if (!qyi_lock_is_mine(&registry.lock))
+        rebuild_idle();
     if (!qyi_lock_after_fork(&qyi_common->lock))
         return;
     /* The common heap was being changed: its lists cannot be trusted. Its blocks in use can still be freed, as remote
@@ -455,8 +478,6 @@ void qyi_heap_notify(uint32_t owner, uint32_t granule)
 
 void qyi_heap_drain(struct qyi_heap *heap)
 {
-    if (heap->broken)
-        return;
     /* acquire: pairs with the release in qyi_heap_notify */
     uint32_t granule = atomic_exchange_explicit(&heap->notify, 0, memory_order_acquire);
     heap->drains++;
@@ -467,7 +488,7 @@ void qyi_heap_drain(struct qyi_heap *heap)
         const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
         if (owner != heap->id) {
             qyi_heap_notify(owner, granule); /* it has moved since: I3 */
-        } else {
+        } else if (!heap->broken) {
             if (!qyi_slab_collect(slab))
                 qyi_fatal_pointer("free", qyi_granule_address(granule), qyi_classes[slab->class].bytes,
                                   "double free of a block in the slab that starts here");

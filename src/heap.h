@@ -58,6 +58,9 @@ void qyi_heap_retire(struct qyi_heap *heap, bool loaded);
 /* Unload idle heaps: those that nobody has wanted since the last call, or all. */
 void qyi_heaps_unload(bool all);
 
+/* The calling thread holds the registry's lock or the common heap's. */
+bool qyi_heaps_are_mine(void);
+
 /* At the end of the process: the same as qyi_heaps_unload(true), unless the thread stands in the registry itself. */
 void qyi_heaps_check(void);
 

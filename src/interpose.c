@@ -20,6 +20,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -218,7 +219,10 @@ static void *cxx_function(const char *name)
             dlclose(library);
         }
     }
-    return function != NULL ? function : dlsym(RTLD_NEXT, name); /* linked statically into the program */
+    if (function != NULL)
+        return function;
+    /* It may be linked statically into the program, which comes before us. operator new would be ours there. */
+    return dlsym(strncmp(name, "_ZSt", 4) == 0 ? RTLD_DEFAULT : RTLD_NEXT, name);
 }
 
 /* As the standard wants it: ask the new-handler for memory until there is some, or no handler is installed. */

@@ -196,6 +196,7 @@ static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
     struct qyi_magazine *magazine = &mine->magazine[class];
     if (magazine->top != magazine->slots && magazine->top[-1] == p)
         qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
+    qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     if (!adapt(mine, class)) {
         mine->flushes++;

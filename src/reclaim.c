@@ -22,6 +22,7 @@
 #include "remote.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -29,6 +30,7 @@
 enum {
     SLOW_CALLS_PER_LOOK = 8,    /* at the clock: it costs 5 ns, a slow call 100 and more */
     SLOW_CALLS_BEFORE_ANY = 64, /* small programs end before */
+    PURGE_DELAY_MAX_MS = 30 * 60 * 1000, /* a frame's clock wraps after twice that */
     TICK_MIN_MS = 20,
     TICKS_PER_DELAY = 4,
     TRY_COUNT = 1000,
@@ -91,6 +93,7 @@ static void start_background(void)
 {
     if (!qyi_options.background || atomic_exchange_explicit(&reclaim.background, true, memory_order_relaxed))
         return;
+    const int saved_errno = errno;
     qyi_fork_register();
     sigset_t all;
     sigset_t before;
@@ -105,6 +108,7 @@ static void start_background(void)
         pthread_attr_destroy(&attributes);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved_errno;
 }
 
 void qyi_reclaim_tick_now(struct qyi_magazines *mine)
@@ -125,7 +129,7 @@ void qyi_reclaim_tick_now(struct qyi_magazines *mine)
     visit_heaps(false);
     qyi_heaps_unload(false);
     if (qyi_options.purge_delay_ms != UINT32_MAX)
-        qyi_region_purge(now_ms, qyi_options.purge_delay_ms);
+        qyi_region_purge(now_ms, qyi_min(qyi_options.purge_delay_ms, PURGE_DELAY_MAX_MS));
     start_background();
 }
 

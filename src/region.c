@@ -654,12 +654,26 @@ static bool show_entries(void)
                              : qyi_os_show_at(entries->start, entries->bytes);
 }
 
+/* What an unsuccessful try has mapped, where there is no reservation. */
+static void unmap_spans(void)
+{
+    struct qyi_span *spans[] = {&region.entries, &region.records, &region.bitmaps,
+                                &region.frames,  &region.whole,   &region.payload};
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        const size_t mapped = spans[i]->mapped ? spans[i]->bytes : spans[i]->committed;
+        if (mapped != 0)
+            qyi_os_unmap(spans[i]->start, mapped);
+    }
+}
+
 static bool try_range(char *base, size_t bytes)
 {
     if (base == NULL)
         return false;
     lay_out(base, bytes);
-    if (show_entries() && advance_frontier(1)) {
+    if (!show_entries())
+        region.entries.mapped = false;
+    else if (advance_frontier(1)) {
         /* Only now: other threads may be on their fast paths, which read zeros at either base. */
         qyi_region.base = (uintptr_t)base;
         qyi_region.bytes = bytes;
@@ -667,6 +681,8 @@ static bool try_range(char *base, size_t bytes)
     }
     if (qyi_span_reserved)
         qyi_os_unmap(base, bytes);
+    else
+        unmap_spans();
     return false;
 }
 
@@ -700,6 +716,11 @@ bool qyi_region_init(void)
             return true;
     }
     return false;
+}
+
+bool qyi_region_is_mine(void)
+{
+    return qyi_lock_is_mine(&region.lock);
 }
 
 void qyi_region_advise(void)

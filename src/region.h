@@ -171,6 +171,9 @@ void qyi_region_totals(struct qyi_region_totals *totals);
  * memory to look at. */
 size_t qyi_region_resident(void);
 
+/* The calling thread holds the region lock. */
+bool qyi_region_is_mine(void);
+
 /* The options are known now: apply the huge page policy to what is accessible already. */
 void qyi_region_advise(void);
 

@@ -164,7 +164,8 @@ bool qyi_slab_collect(struct qyi_slab *slab)
             continue;
         /* O2. acquire: pairs with R1 */
         const uint64_t bits = atomic_exchange_explicit(&remote[w], 0, memory_order_acquire);
-        if (QYI_UNLIKELY((free[w] & bits) != 0))
+        const bool uncarved = slab->carved < w * 64 + 64 && bits >> slab->carved % 64 != 0;
+        if (QYI_UNLIKELY((free[w] & bits) != 0 || uncarved))
             return false;
         free[w] |= bits;
         slab->words |= (uint64_t)1 << w;

@@ -28,6 +28,8 @@ __attribute__((constructor(101))) static void library_loaded(void)
 
 __attribute__((destructor(101))) static void process_ends(void)
 {
+    if (qyi_region_is_mine() || qyi_heaps_are_mine())
+        return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_stats_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())

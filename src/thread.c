@@ -18,6 +18,7 @@
 #include "remote.h"
 #include "sizeclass.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 enum { LIVES_MAX = 3 };
@@ -79,8 +80,11 @@ static bool prepare_for_threads(void)
 
 void qyi_thread_register(struct qyi_magazines *mine)
 {
-    if (!mine->registered && threads.has_key)
-        mine->registered = pthread_setspecific(threads.key, mine) == 0;
+    if (mine->registered || !threads.has_key)
+        return;
+    const int saved_errno = errno;
+    mine->registered = pthread_setspecific(threads.key, mine) == 0;
+    errno = saved_errno;
 }
 
 struct qyi_magazines *qyi_thread_attach(bool for_free)
@@ -130,14 +134,20 @@ void qyi_threads_after_fork(void)
     qyi_lock_after_fork(&threads.lock);
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (heap == qyi_common || heap->idle || heap->magazines == qyi_my_magazines() || heap->magazines->forks)
+        struct qyi_magazines *magazines = heap->magazines;
+        const bool mine = magazines == qyi_my_magazines();
+        if (heap == qyi_common || heap->broken)
             continue;
-        /* A lock that is held, is held by a thread of the parent: its slabs can only be freed into from now on. */
-        if (qyi_lock_is_held(&heap->lock))
-            continue;
-        /* What is in its remote buffer is lost: the thread may have stood in the middle of changing it. */
-        heap->magazines->remote.used_count = 0;
-        heap->bereaved = true;
-        atomic_store_explicit(&threads.bury_wanted, true, memory_order_relaxed);
+        if (qyi_lock_after_fork(&heap->lock)) {
+            /* A thread of the parent was changing it. From now on its slabs can only be freed into. */
+            heap->broken = true;
+            if (mine)
+                qyi_my_offset = 0; /* there will be another */
+        } else if (!heap->idle && !mine && !magazines->forks && !qyi_lock_is_mine(&heap->lock)) {
+            /* What is in its remote buffer is lost: the thread may have stood in the middle of changing it. */
+            magazines->remote.used_count = 0;
+            heap->bereaved = true;
+            atomic_store_explicit(&threads.bury_wanted, true, memory_order_relaxed);
+        }
     }
 }
