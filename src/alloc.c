@@ -204,6 +204,10 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     if (!is_large(entry) || bytes <= QYI_SMALL_BYTES / 2)
         return move_block(p, qyi_usable_size(p, "realloc"), bytes);
     void *resized = qyi_large_resize(p, bytes);
+    if (resized == NULL) {
+        qyi_reclaim_all();
+        resized = qyi_large_resize(p, bytes);
+    }
     qyi_reclaim_tick_now(NULL);
     return resized != NULL ? resized : out_of_memory();
 }

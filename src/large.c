@@ -86,7 +86,8 @@ void qyi_large_give(void *p)
 static bool transfer(void *p, const struct qyi_large *large, void *target, size_t bytes)
 {
     /* relaxed: a bound that may be exceeded a little */
-    if (bytes >= MOVE_BYTES_MIN && !large->patched && atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
+    if (bytes >= MOVE_BYTES_MIN && !large->patched &&
+        atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
         switch (qyi_os_move(p, target, qyi_align_up(bytes, qyi_os_page_bytes))) {
         case QYI_MOVED: {
             struct qyi_large *target_large = qyi_granule_record(granule_of(target));
@@ -95,10 +96,8 @@ static bool transfer(void *p, const struct qyi_large *large, void *target, size_
             atomic_fetch_add_explicit(&moved_count, 1, memory_order_relaxed);
             return true;
         }
-        case QYI_NOT_MOVED:
-            break;
-        case QYI_MOVE_LOST:
-            return false;
+        case QYI_NOT_MOVED: break;
+        case QYI_MOVE_LOST: return false;
         }
     }
     memcpy(target, p, bytes);
@@ -127,7 +126,8 @@ void *qyi_large_resize(void *p, size_t bytes)
         const size_t before = large->granules;
         large->granules = granules;
         if (large->moved) /* if that is refused, the rest keeps a mapping of its own */
-            (void)qyi_os_refresh(qyi_granule_address(first + (uint32_t)granules), (before - granules) << QYI_GRANULE_SHIFT);
+            (void)qyi_os_refresh(qyi_granule_address(first + (uint32_t)granules), (before - granules)
+                                                                                      << QYI_GRANULE_SHIFT);
         qyi_run_give(first + (uint32_t)granules, before - granules);
     } else if (granules > large->granules) {
         bool zeroed;

@@ -28,12 +28,13 @@
 #include <time.h>
 
 enum {
-    SLOW_CALLS_PER_LOOK = 8,    /* at the clock: it costs 5 ns, a slow call 100 and more */
-    SLOW_CALLS_BEFORE_ANY = 64, /* small programs end before */
+    SLOW_CALLS_PER_LOOK = 8,             /* at the clock: it costs 5 ns, a slow call 100 and more */
+    SLOW_CALLS_BEFORE_ANY = 64,          /* small programs end before */
     PURGE_DELAY_MAX_MS = 30 * 60 * 1000, /* a frame's clock wraps after twice that */
     TICK_MIN_MS = 20,
     TICKS_PER_DELAY = 4,
     TRY_COUNT = 1000,
+    BACKGROUND_IDLE_TICKS = 12,
     BACKGROUND_STACK_BYTES = 128 << 10,
 };
 
@@ -77,14 +78,21 @@ static void visit_heaps(bool trim)
 
 static void *background_main(void *unused)
 {
+    size_t before = 0;
     (void)unused;
-    for (;;) {
+    /*
+     * It ends when there is nothing left to give back, or nothing goes; the next tick of the program starts another. A
+     * process whose other threads have all ended must not be kept alive by this one.
+     */
+    for (unsigned idle = 0; idle < BACKGROUND_IDLE_TICKS; idle = qyi_region_dirty() < before ? 0 : idle + 1) {
+        before = qyi_region_dirty();
         const uint64_t pause_ms = interval_ms();
         const struct timespec pause = {.tv_sec = (time_t)(pause_ms / 1000),
                                        .tv_nsec = (long)(pause_ms % 1000) * 1000000};
         nanosleep(&pause, NULL);
         qyi_reclaim_tick_now(NULL);
     }
+    atomic_store_explicit(&reclaim.background, false, memory_order_relaxed);
     return NULL;
 }
 

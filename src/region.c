@@ -706,6 +706,8 @@ static bool init_limited(size_t limit)
 
 bool qyi_region_init(void)
 {
+    if (qyi_region.bytes != 0)
+        return true; /* it was what came after that failed */
     qyi_os_init();
     const size_t limit = qyi_os_address_space_limit();
     if (limit != SIZE_MAX && init_limited(limit))
