@@ -27,6 +27,7 @@ static struct {
     struct qyi_lock lock;
     _Atomic bool started;
     _Atomic bool has_key;
+    uint32_t main;              /* qyi_lock_me() of the process's first thread, if it was that which started us */
     _Atomic bool first_is_here; /* the first thread has attached */
     _Atomic bool bury_wanted;   /* in a forked child: there are bereaved heaps */
     pthread_key_t key;
@@ -56,6 +57,7 @@ bool qyi_start(void)
         qyi_sizeclass_init();
         if (qyi_region_init() && qyi_heaps_init()) {
             qyi_magazine_init();
+            threads.main = qyi_os_is_main_thread() ? qyi_lock_me() : 0; /* now: a sandbox may forbid it later */
             started = true;
             atomic_store_explicit(&threads.started, true, memory_order_release);
         }
@@ -99,7 +101,7 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
     mine->registered = false;
     /* First of all: what follows may allocate (for a key beyond the first 32, say). */
     qyi_my_offset = qyi_region_offset(mine);
-    if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed) && qyi_os_is_main_thread())
+    if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed) && qyi_lock_me() == threads.main)
         return mine; /* registers later, if there are other threads ever */
     if (prepare_for_threads())
         qyi_thread_register(mine);
