@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets spin look at every interleaving of tests/models/remote.pml: the protocol as it is must hold, and every mutation of it
-# must be found out.
+# Lets spin look at every interleaving of tests/models/remote.pml: the protocol as it is must hold, and every mutation
+# of it must be found out.
 #
 # MODEL_FLAGS    other bounds for the protocol as it is, say "-DMOVES=2 -DREUSES=2" (a minute, and a few gigabytes)
 set -eu
@@ -73,8 +73,8 @@ else
 fi
 
 # As the model's head explains them.
-for mutation in DELETE_UNANNOUNCED NEXT_AFTER_COLLECT COUNT_AFTER_BITS ANNOUNCE_BEFORE_BITS DROP_FOREIGN_NEWS PUSH_WITHOUT_CAS \
-    PUSH_ALWAYS COUNT_NOT_TAKEN; do
+for mutation in DELETE_UNANNOUNCED NEXT_AFTER_COLLECT COUNT_AFTER_BITS ANNOUNCE_BEFORE_BITS \
+    DROP_FOREIGN_NEWS PUSH_WITHOUT_CAS PUSH_ALWAYS COUNT_NOT_TAKEN; do
     must_fail "$mutation"
 done
 exit "$failed"

@@ -1,6 +1,6 @@
 /*
- * test_alloc.c: malloc, free, calloc, realloc and their relatives: sizes, alignments, contents, errors, and pointers that cannot be
- * freed.
+ * test_alloc.c: malloc, free, calloc, realloc and their relatives: sizes, alignments, contents, errors, and pointers
+ * that cannot be freed.
  */
 #include "unit.h"
 
@@ -419,7 +419,7 @@ START_TEST(test_large_blocks_grow_in_place_where_there_is_room)
 }
 END_TEST
 
-/* Two buffers that grow in turn block each other's way: they move, and what has moved grows in place and moves again. */
+/* Buffers that grow in turn block each other's way: they move, and what has moved grows in place and moves again. */
 START_TEST(test_large_blocks_that_grow_in_turn_keep_their_contents)
 {
     enum { BUFFERS = 3 };

@@ -1,9 +1,9 @@
 /*
- * test_fault.c: the system refuses. Every call for memory fails once, or from then on, in a process of its own each time; and whole kinds
- * of calls are refused, as by sandboxes, old kernels, limits and strict overcommit.
+ * test_fault.c: the system refuses. Every call for memory fails once, or from then on, in a process of its own each
+ * time; and whole kinds of calls are refused, as by sandboxes, old kernels, limits and strict overcommit.
  *
- * The answer is either success or NULL and ENOMEM; what was allocated keeps its contents; and when the system is in a better mood,
- * everything works again.
+ * The answer is either success or NULL and ENOMEM; what was allocated keeps its contents; and when the system is in a
+ * better mood, everything works again.
  */
 #include "unit.h"
 
@@ -36,8 +36,8 @@ int main(void)
 /* ---- the system, as the core sees it ---- */
 
 enum move_failure {
-    MOVE_AS_REFUSED, /* nothing has happened */
-    MOVE_AFTER_UNMAPPING /* the target is gone: what Linux does when it finds out late, say with a source of several mappings (before 6.17) */
+    MOVE_AS_REFUSED,     /* nothing has happened */
+    MOVE_AFTER_UNMAPPING /* the target is gone: Linux has found out late; see below */
 };
 
 static struct {
@@ -266,7 +266,8 @@ static void recover(void)
     for (size_t i = 0; i < LIVE; i++)
         qyi_free(lives[i].block);
     qyi_reclaim_all();
-    /* A block whose move and whose mapping anew were both refused may have nothing mapped there: its place is given up. */
+    /* A block whose move and whose mapping anew were both refused may have nothing mapped there: its place is given
+     * up. */
     require(unit_used_bytes() == 0 || (system_now.fail_last > system_now.fail_first && system_now.moves_refused != 0));
     unit_check_runs();
 }
@@ -437,8 +438,8 @@ START_TEST(test_without_moving_large_blocks_are_copied)
 END_TEST
 
 /*
- * Before Linux 6.17, mremap moves a range of one mapping only, and finds out after it has unmapped the target. A block that has been moved
- * and then grown in place is such a range.
+ * Before Linux 6.17, mremap moves a range of one mapping only, and finds out after it has unmapped the target. A
+ * block that has been moved and then grown in place is such a range.
  */
 static bool is_one_mapping(const void *start, size_t bytes)
 {

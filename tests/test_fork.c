@@ -1,8 +1,9 @@
 /*
- * test_fork.c: a forked child finds the allocator as it was at some instant, with other threads anywhere in it, and goes on.
+ * test_fork.c: a forked child finds the allocator as it was at some instant, with other threads anywhere in it, and
+ * goes on.
  *
- * Threads are stopped in the middle of things: by taking a lock that a slow path takes, or inside a system call that the core makes
- * while it holds one (mprotect with the region's lock, madvise with memory in hand).
+ * Threads are stopped in the middle of things: by taking a lock that a slow path takes, or inside a system call that
+ * the core makes while it holds one (mprotect with the region's lock, madvise with memory in hand).
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /*
- * test_heap.c: magazines (refill, overflow, growth and its bounds, sweep, shrink) and the heap below them (slabs taken, kept, given
- * back, handed to other heaps).
+ * test_heap.c: magazines (refill, overflow, growth and its bounds, sweep, shrink) and the heap below them (slabs
+ * taken, kept, given back, handed to other heaps).
  *
  * The slow paths are called directly: qyi_malloc would now and then look at the clock and sweep.
  */
@@ -685,7 +685,8 @@ START_TEST(test_news_are_drained_once)
 }
 END_TEST
 
-/* A whole slab in the program's hands, and one block of it comes back: of the thread's own heap, and of the common one. */
+/* A whole slab in the program's hands, and one block of it comes back: of the thread's own heap, and of the common
+ * one. */
 START_TEST(test_a_refill_looks_at_the_news_first)
 {
     const unsigned class = qyi_class_of(_i == 0 ? 1024 : 65536);
@@ -722,7 +723,7 @@ START_TEST(test_news_of_several_slabs_are_all_drained)
 }
 END_TEST
 
-/* A thread has announced blocks, and before it gets to the list of the owner that it saw, the slab has another owner. */
+/* A thread has announced blocks; before it gets to the list of the owner that it saw, the slab has another owner. */
 START_TEST(test_news_for_a_former_owner_are_passed_on)
 {
     struct qyi_heap *former = qyi_heap_adopt();

@@ -1,6 +1,6 @@
 /*
- * test_region.c: runs of granules: where they are placed, what is known of their contents, growing in place, and giving memory
- * back, against a shadow model.
+ * test_region.c: runs of granules: where they are placed, what is known of their contents, growing in place, and
+ * giving memory back, against a shadow model.
  */
 #include "unit.h"
 
@@ -440,7 +440,8 @@ START_TEST(test_memory_that_was_not_purged_is_not_called_zero)
 }
 END_TEST
 
-/* The clock of the tests below. Long times, so that a stall of the machine makes no difference: give reads the real clock. */
+/* The clock of the tests below. Long times, so that a stall of the machine makes no difference: give reads the real
+ * clock. */
 enum { AGE_MS = 1000000 };
 
 START_TEST(test_young_memory_is_not_purged)

@@ -1,6 +1,6 @@
 /*
- * test_remote.c: blocks freed by threads that do not own them: gathered, announced, and back with their owner, be it awake,
- * asleep, gone, or another one than when the free began.
+ * test_remote.c: blocks freed by threads that do not own them: gathered, announced, and back with their owner, be it
+ * awake, asleep, gone, or another one than when the free began.
  */
 #include "unit.h"
 

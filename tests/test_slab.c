@@ -360,7 +360,8 @@ START_TEST(test_collecting_nothing_changes_nothing)
 }
 END_TEST
 
-/* Where a slab of this few blocks keeps its remote bits, the record says; a thread that has done R1 and not yet R2 is imitated there. */
+/* Where a slab of this few blocks keeps its remote bits, the record says; a thread that has done R1 and not yet R2 is
+ * imitated there. */
 static void set_remote_bits(struct qyi_slab *slab, uint64_t bits) /* R1 */
 {
     ck_assert_uint_le(block_count(slab), QYI_WORDS_INLINE * 64);
@@ -414,7 +415,8 @@ START_TEST(test_blocks_collected_before_their_announcement_can_be_used_and_freed
 }
 END_TEST
 
-/* An announcement that comes while the owner is between O1 and O2 leaves the slab on the list once more, with nothing to find. */
+/* An announcement that comes while the owner is between O1 and O2 leaves the slab on the list once more, with nothing
+ * to find. */
 START_TEST(test_an_announcement_of_bits_already_collected_is_settled)
 {
     void *blocks[8];

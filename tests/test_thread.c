@@ -1,5 +1,6 @@
 /*
- * test_thread.c: the start of the allocator, and threads that come, end, allocate after their end, and leave blocks behind.
+ * test_thread.c: the start of the allocator, and threads that come, end, allocate after their end, and leave blocks
+ * behind.
  */
 #include "unit.h"
 
@@ -15,8 +16,8 @@
 #include <unistd.h>
 
 /*
- * The core's calls of mprotect come here. While it starts, they take their time, so that other threads get a look at whatever is
- * only half ready.
+ * The core's calls of mprotect come here. While it starts, they take their time, so that other threads get a look at
+ * whatever is only half ready.
  */
 static _Atomic bool mprotect_is_slow;
 

@@ -1,5 +1,5 @@
-# The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot break its own
-# harness; and the model of the remote protocol, for spin.
+# The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot
+# break its own harness; and the model of the remote protocol, for spin.
 
 if HAVE_CHECK
 

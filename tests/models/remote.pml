@@ -1,15 +1,16 @@
 /*
  * remote.pml: the protocol by which threads give blocks back to a slab that another heap owns (src/slab.c, src/heap.c).
  *
- * Two slabs of two blocks; each of two remote threads starts with a block of each slab. Two heaps: heap A owns both slabs at first; its
- * process may hand a slab to heap B, and take it back, at any time between two of its steps (as when a thread ends, its slabs
- * become common, and another thread takes them), and still looks after the news that come to A afterwards. A block that is free may
- * be handed out once more, to either thread.
+ * Two slabs of two blocks; each of two remote threads starts with a block of each slab. Two heaps: heap A owns both
+ * slabs at first; its process may hand a slab to heap B, and take it back, at any time between two of its steps (as
+ * when a thread ends, its slabs become common, and another thread takes them), and still looks after the news that
+ * come to A afterwards. A block that is free may be handed out once more, to either thread.
  *
- * The steps are those of slab.c: R1 to R3 and O1 to O3. Every access to memory that others can see is a step of its own.
+ * The steps are those of slab.c: R1 to R3 and O1 to O3. Every access to memory that others can see is a step of its
+ * own.
  *
- * Checked: no block is handed out, or free, twice; nobody touches a slab that was deleted; a slab is on one list at a time; and when all threads
- * have come to rest, every block has been collected and every list is empty.
+ * Checked: no block is handed out, or free, twice; nobody touches a slab that was deleted; a slab is on one list at a
+ * time; and when all threads have come to rest, every block has been collected and every list is empty.
  *
  * Mutations, each of which must fail (see run_models.sh):
  *     DELETE_UNANNOUNCED    a slab is deleted when all its blocks are free, no matter who is on the way to announce one
