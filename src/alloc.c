@@ -8,6 +8,7 @@
  */
 #include "alloc.h"
 
+#include "count.h"
 #include "fatal.h"
 #include "fork.h"
 #include "heap.h"
@@ -78,7 +79,7 @@ static uint64_t entry_of(const void *p, const char *function)
     const size_t offset = qyi_region_offset(p);
     if (!qyi_region_has(offset))
         qyi_fatal_pointer(function, p, 0, "not a pointer from this allocator");
-    const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
+    const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
     if (entry == 0)
         qyi_fatal_pointer(function, p, 0, "nothing is allocated there: freed already, or never allocated");
     return entry;
@@ -97,12 +98,31 @@ QYI_INLINE bool belongs_to_others(const struct qyi_magazines *mine, uint64_t ent
     return !qyi_class_is_common(qyi_entry_class(entry)) || qyi_entry_owner(entry) != qyi_common->id;
 }
 
-/* Everything but another thread's block, which is freed by a thread that is in full swing. */
-static QYI_NOINLINE void free_rest(void *p)
+/* Size of the block that p, in a slab, is the start of; aborts if it is not. */
+QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *function)
 {
-    if (p == NULL)
-        return;
-    const uint64_t entry = entry_of(p, "free");
+    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
+    const size_t offset =
+        qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
+    if (QYI_UNLIKELY(qyi_block_number(class, (uint32_t)offset) >= class->block_count))
+        qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
+    return class->bytes;
+}
+
+/* Drop one reference to a block that may have others. True: it was the last. */
+static bool drop_reference(void *p, uint64_t entry)
+{
+    if (is_large(entry))
+        return qyi_count_drop(&qyi_large_at(p, "free")->cell, 1) == QYI_DROPPED_LAST;
+    if ((entry & QYI_ENTRY_COUNTED) == 0)
+        return true;
+    (void)slab_block_bytes(p, entry, "free");
+    return qyi_count_drop(qyi_cell_of(p), 1) == QYI_DROPPED_LAST;
+}
+
+/* Any block without other references. */
+static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
+{
     qyi_fork_check();
     if (is_large(entry)) {
         qyi_large_give(p);
@@ -119,19 +139,32 @@ static QYI_NOINLINE void free_rest(void *p)
     qyi_reclaim_tick(mine);
 }
 
-QYI_NOINLINE void qyi_free_slow(void *p)
+/* The usual case at once: another thread's block, freed by a thread that is in full swing. */
+QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_LIKELY(qyi_region_has(offset) && qyi_thread_is_attached())) {
+    entry &= ~QYI_ENTRY_COUNTED;
+    if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
         struct qyi_magazines *mine = qyi_my_magazines();
-        const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY(entry != 0 && !is_large(entry) && belongs_to_others(mine, entry))) {
+        if (QYI_LIKELY(belongs_to_others(mine, entry))) {
             if (QYI_UNLIKELY(qyi_remote_free(mine, p, entry)))
                 qyi_reclaim_tick(mine);
             return;
         }
+        const uint64_t difference = entry ^ mine->key;
+        if (QYI_LIKELY(difference < QYI_ENTRY_PLAIN_LIMIT) &&
+            QYI_LIKELY(qyi_magazine_push(&mine->magazine[qyi_entry_class(entry)], p)))
+            return;
     }
-    free_rest(p);
+    free_rest(p, entry);
+}
+
+QYI_NOINLINE void qyi_free_slow(void *p)
+{
+    if (p == NULL)
+        return;
+    const uint64_t entry = entry_of(p, "free");
+    if (QYI_LIKELY((entry & (QYI_ENTRY_COUNTED | QYI_ENTRY_LARGE)) == 0) || drop_reference(p, entry))
+        qyi_free_last(p, entry);
 }
 
 void *qyi_calloc(size_t count, size_t each)
@@ -161,17 +194,6 @@ void *qyi_aligned(size_t align, size_t bytes)
     return take_large(bytes, align, false);
 }
 
-/* Size of the block that p, in a slab, is the start of; aborts if it is not. */
-QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *function)
-{
-    const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
-    const size_t offset =
-        qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
-    if (QYI_UNLIKELY(qyi_block_number(class, (uint32_t)offset) >= class->block_count))
-        qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
-    return class->bytes;
-}
-
 size_t qyi_usable_size(const void *p, const char *function)
 {
     if (p == NULL)
@@ -190,6 +212,22 @@ static void *move_block(void *p, size_t old_bytes, size_t bytes)
     return target;
 }
 
+/* Somebody else has a reference too. */
+static bool is_shared(const void *p, uint64_t entry)
+{
+    struct qyi_cell *cell = is_large(entry)                    ? &qyi_large_at(p, "realloc")->cell
+                            : (entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p)
+                                                               : NULL;
+    /* acquire: pairs with the release of those who have dropped theirs */
+    return cell != NULL && atomic_load_explicit(&cell->extra, memory_order_acquire) != 0;
+}
+
+/* The block is large enough, and at least half of it remains in use. */
+QYI_INLINE bool suits(size_t usable, size_t bytes)
+{
+    return bytes <= usable && bytes >= usable / 2;
+}
+
 static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
 {
     if (p == NULL)
@@ -201,8 +239,11 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     }
     if (bytes > QYI_SIZE_LIMIT)
         return out_of_memory();
+    const size_t usable = qyi_usable_size(p, "realloc");
+    if (is_shared(p, entry)) /* the others keep the bytes as they are */
+        return move_block(p, usable, bytes);
     if (!is_large(entry) || bytes <= QYI_SMALL_BYTES / 2)
-        return move_block(p, qyi_usable_size(p, "realloc"), bytes);
+        return !is_large(entry) && suits(usable, bytes) ? p : move_block(p, usable, bytes);
     void *resized = qyi_large_resize(p, bytes);
     if (resized == NULL) {
         qyi_reclaim_all();
@@ -212,15 +253,15 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
-/* The usual case at once: a block of a slab that is large enough, and of which at least half remains in use. */
+/* The usual case at once: a block of a slab that was never retained. */
 void *qyi_realloc(void *p, size_t bytes)
 {
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY(entry != 0 && !is_large(entry))) {
+        if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_COUNTED)) == 0)) {
             const size_t usable = slab_block_bytes(p, entry, "realloc");
-            if (QYI_LIKELY(bytes <= usable && bytes >= usable / 2))
+            if (QYI_LIKELY(suits(usable, bytes)))
                 return p;
             if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
                 return move_block(p, usable, bytes);

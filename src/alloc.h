@@ -14,6 +14,9 @@
 void *qyi_malloc_slow(size_t bytes);
 void qyi_free_slow(void *p);
 
+/* Free the block that starts at p, whose granule has this entry: the caller has the last reference. */
+void qyi_free_last(void *p, uint64_t entry);
+
 QYI_INLINE void *qyi_malloc(size_t bytes)
 {
     if (QYI_LIKELY(bytes <= QYI_TABLE_BYTES)) {

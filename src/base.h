@@ -75,6 +75,18 @@ QYI_INLINE unsigned qyi_ctz(uint64_t n)
     return (unsigned)__builtin_ctzll(n);
 }
 
+/*
+ * Number of set bits. In plain arithmetic: without -mpopcnt the builtin is a call of a function with a table. After
+ * Warren, "Hacker's Delight" (2002), section 5-1.
+ */
+QYI_INLINE unsigned qyi_popcount(uint64_t n)
+{
+    n -= n >> 1 & 0x5555555555555555;
+    n = (n & 0x3333333333333333) + (n >> 2 & 0x3333333333333333);
+    n = (n + (n >> 4)) & 0x0f0f0f0f0f0f0f0f;
+    return (unsigned)(n * 0x0101010101010101 >> 56);
+}
+
 /* bits [from, from + count) of a 64-bit word; count is 1 to 64. */
 QYI_INLINE uint64_t qyi_mask64(unsigned from, unsigned count)
 {

@@ -20,6 +20,7 @@
  */
 #include "fork.h"
 
+#include "fatal.h"
 #include "heap.h"
 #include "lock.h"
 #include "magazine.h"
@@ -34,6 +35,29 @@
 
 _Atomic uint32_t *_Atomic qyi_fork_mark;
 
+enum { HOOKS_MAX = 8 };
+
+static struct {
+    void (*_Atomic hook[HOOKS_MAX])(void);
+    _Atomic unsigned count;
+} hooks;
+
+void qyi_fork_add_hook(void (*hook)(void))
+{
+    const unsigned i = atomic_fetch_add_explicit(&hooks.count, 1, memory_order_relaxed);
+    qyi_assert(i < HOOKS_MAX);
+    atomic_store_explicit(&hooks.hook[i], hook, memory_order_relaxed);
+}
+
+static void call_hooks(void)
+{
+    for (unsigned i = 0; i < HOOKS_MAX; i++) {
+        void (*hook)(void) = atomic_load_explicit(&hooks.hook[i], memory_order_relaxed);
+        if (hook != NULL)
+            hook();
+    }
+}
+
 static void put_in_order(void)
 {
     qyi_meta_after_fork();
@@ -41,6 +65,7 @@ static void put_in_order(void)
     qyi_threads_after_fork();
     qyi_heaps_after_fork();
     qyi_reclaim_after_fork();
+    call_hooks();
 }
 
 /* Once in every child. */

@@ -11,6 +11,9 @@
 /* Register the child's handler, once. Called when there is a second thread; may allocate. */
 void qyi_fork_register(void);
 
+/* Call this in every forked child, after the allocator has been put in order. For the layers above; a few at most. */
+void qyi_fork_add_hook(void (*hook)(void));
+
 /* 0 in a child that has not been put in order yet. NULL: not registered, or the kernel cannot do that. */
 extern QYI_HIDDEN _Atomic uint32_t *_Atomic qyi_fork_mark;
 

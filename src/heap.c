@@ -17,6 +17,7 @@
  */
 #include "heap.h"
 
+#include "count.h"
 #include "fatal.h"
 #include "magazine.h"
 #include "meta.h"
@@ -314,7 +315,8 @@ static void slab_gained(struct qyi_heap *heap, struct qyi_slab *slab)
 
 static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
 {
-    const uint64_t entry = qyi_owner_key(heap->id) | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t counted = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_COUNTED;
+    const uint64_t entry = qyi_owner_key(heap->id) | counted | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
     qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count, entry);
 }
 
@@ -409,7 +411,7 @@ static _Noreturn void fail(unsigned class, const void *p, const char *reason)
 static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p)
 {
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
-    const uint64_t entry = qyi_entry(granule);
+    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_COUNTED;
     const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
     const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
@@ -495,6 +497,30 @@ void qyi_heap_drain(struct qyi_heap *heap)
             slab_gained(heap, slab);
         }
         granule = next;
+    }
+}
+
+/* ---- reference counts ---- */
+
+bool qyi_heap_count_slab(uint32_t granule)
+{
+    for (;;) {
+        const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
+        struct qyi_heap *heap = qyi_heap_by_id(owner);
+        qyi_lock(&heap->lock);
+        const uint64_t entry = qyi_entry(granule);
+        const bool found = qyi_entry_owner(entry) == owner; /* I3: now it stays so */
+        const size_t granules = qyi_classes[qyi_entry_class(entry)].granule_count;
+        const bool done = found && qyi_region_reach_cells(granule, granules);
+        if (done && (entry & QYI_ENTRY_COUNTED) == 0) {
+            qyi_counts_set(granule, qyi_entry_class(entry));
+            /* release: pairs with qyi_entry_acquire */
+            atomic_thread_fence(memory_order_release);
+            qyi_run_set_entries(granule, granules, entry | QYI_ENTRY_COUNTED);
+        }
+        qyi_unlock(&heap->lock);
+        if (found)
+            return done;
     }
 }
 

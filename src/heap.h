@@ -100,6 +100,12 @@ void qyi_heap_drain(struct qyi_heap *heap);
 void qyi_heap_trim(struct qyi_heap *heap);
 void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
 
+/*
+ * Any thread that owns a live block of the slab at this first granule: give the slab reference counts, all 0, and its entries the
+ * counted flag. False: out of memory. Takes the owner's lock and the region's.
+ */
+bool qyi_heap_count_slab(uint32_t granule);
+
 /* Any thread: the slab at this first granule has news for its owner. */
 void qyi_heap_notify(uint32_t owner, uint32_t granule);
 

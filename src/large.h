@@ -5,13 +5,15 @@
 #define QYI_LARGE_H
 
 #include "base.h"
+#include "count.h"
 #include "region.h"
 
 /* The record of a large run's first granule. */
 struct qyi_large {
     size_t bytes; /* usable: what was asked for, rounded up to pages */
     size_t granules;
-    bool moved;   /* its pages came by mremap: their mapping does not merge with its neighbours */
+    struct qyi_cell cell; /* its references */
+    bool moved;           /* its pages came by mremap: their mapping does not merge with its neighbours */
     bool patched; /* and it has grown since: its pages lie in several mappings, which mremap does not move together */
 };
 

@@ -15,6 +15,7 @@ quarry_core_sources = \
 	src/span.c src/span.h \
 	src/meta.c src/meta.h \
 	src/region.c src/region.h \
+	src/count.c src/count.h \
 	src/slab.c src/slab.h \
 	src/magazine.c src/magazine.h \
 	src/heap.c src/heap.h \
@@ -28,7 +29,11 @@ quarry_core_sources = \
 	src/report.c src/report.h \
 	src/stats.c src/stats.h \
 	src/start.c src/start.h \
-	src/api.c
+	src/api.c \
+	src/foreign.c src/foreign.h \
+	src/ref.c src/ref.h \
+	src/slice.c \
+	src/slices.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -75,6 +80,9 @@ libquarry_a_CFLAGS   = $(quarry_cflags) -fPIC
 endif
 
 quarryincludedir = $(includedir)/quarry
-quarryinclude_HEADERS = include/quarry/quarry.h
+quarryinclude_HEADERS = \
+	include/quarry/quarry.h \
+	include/quarry/ref.h \
+	include/quarry/slice.h
 
 EXTRA_DIST += src/README.md src/layers.txt

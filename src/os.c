@@ -132,6 +132,12 @@ bool qyi_os_show_at(void *start, size_t bytes)
     return map_at(start, bytes, PROT_READ);
 }
 
+void *qyi_os_map_file(int fd, int64_t offset, size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, offset);
+    return p == MAP_FAILED ? NULL : p;
+}
+
 void qyi_os_unmap(void *start, size_t bytes)
 {
     const int saved_errno = errno;

@@ -42,6 +42,9 @@ bool qyi_os_map_at(void *start, size_t bytes);
 
 void qyi_os_unmap(void *start, size_t bytes);
 
+/* Part of a file, read-only and private; NULL and errno. offset is a multiple of the page size. */
+void *qyi_os_map_file(int fd, int64_t offset, size_t bytes);
+
 /* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
 bool qyi_os_purge(void *start, size_t bytes);
 

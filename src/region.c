@@ -71,13 +71,15 @@ static const size_t RESERVE_LAST = (size_t)64 << 20; /* ... and the last try */
 static const size_t COMMIT_STEP = (size_t)4 << 20;
 static const size_t COMMIT_STEP_MAX = (size_t)64 << 20;
 static const size_t TABLE_STEP = (size_t)64 << 10;
+static const size_t CELLS_STEP = (size_t)1280 << 10;
 static const unsigned FRAMES_TRIED = 8; /* of each fullness, before an emptier one is looked at */
 static const size_t PURGE_FRAMES_AT_ONCE = 32;
 enum { VISITED_SHIFT = 4 };
 
 static struct {
     struct qyi_lock lock;
-    struct qyi_span entries, records, bitmaps, frames, whole, payload;
+    struct qyi_span entries, records, bitmaps, cells, frames, whole, payload;
+    _Atomic size_t cells_reached; /* what cells.committed was, for those without the lock */
     size_t dirty_granules, free_granules;
     struct purge *purges_under_way;  /* their granules are neither free nor used */
     uint32_t frame_first, frame_end; /* payload frames up to the frontier */
@@ -85,6 +87,9 @@ static struct {
     struct queue aging[QUEUE_COUNT];
     uint64_t purges, purged_bytes;
 } region;
+
+#define ALL_SPANS \
+    &region.entries, &region.records, &region.bitmaps, &region.cells, &region.frames, &region.whole, &region.payload
 
 /* ---- small parts ---- */
 
@@ -184,7 +189,7 @@ static void aging_append(uint32_t number, unsigned which)
 static void frame_relist(uint32_t number)
 {
     struct frame *frame = frame_at(number);
-    const unsigned count = (unsigned)__builtin_popcount(frame->free);
+    const unsigned count = qyi_popcount(frame->free);
     if (count != frame->count) {
         if (frame->count == QYI_FRAME_GRANULES)
             *whole_word(number) &= ~((uint64_t)1 << number % 64);
@@ -214,8 +219,8 @@ static uint32_t frame_take(uint32_t number, uint32_t bits)
     frame->free &= ~bits;
     frame->dirty &= ~bits;
     frame->aged &= ~bits;
-    region.free_granules -= (size_t)__builtin_popcount(bits);
-    region.dirty_granules -= (size_t)__builtin_popcount(dirty);
+    region.free_granules -= (size_t)qyi_popcount(bits);
+    region.dirty_granules -= (size_t)qyi_popcount(dirty);
     frame_relist(number);
     return dirty;
 }
@@ -226,8 +231,8 @@ static void frame_give(uint32_t number, uint32_t bits, uint32_t dirty, uint64_t 
     qyi_assert((frame->free & bits) == 0);
     frame->free |= bits;
     frame->dirty |= dirty;
-    region.free_granules += (size_t)__builtin_popcount(bits);
-    region.dirty_granules += (size_t)__builtin_popcount(dirty);
+    region.free_granules += (size_t)qyi_popcount(bits);
+    region.dirty_granules += (size_t)qyi_popcount(dirty);
     if (frame->queue == 0)
         frame->visited = (uint16_t)(now_ms >> VISITED_SHIFT);
     frame_relist(number);
@@ -345,6 +350,16 @@ static bool reach_tables(uint32_t frame_end)
            qyi_span_reach(&region.bitmaps, (granules - qyi_region.first) * QYI_BITMAP_BYTES, TABLE_STEP) &&
            qyi_span_reach(&region.frames, (size_t)frame_end * sizeof(struct frame), TABLE_STEP) &&
            qyi_span_reach(&region.whole, qyi_div_up(frame_end, 64) * sizeof(uint64_t), qyi_os_page_bytes);
+}
+
+bool qyi_region_reach_cells(uint32_t first, size_t granules)
+{
+    const size_t needed = (first - qyi_region.first + granules) * QYI_CELLS_BYTES;
+    qyi_lock(&region.lock);
+    const bool reached = qyi_span_reach(&region.cells, needed, CELLS_STEP);
+    atomic_store_explicit(&region.cells_reached, region.cells.committed, memory_order_relaxed);
+    qyi_unlock(&region.lock);
+    return reached;
 }
 
 static void advise(char *start, size_t bytes)
@@ -541,6 +556,10 @@ static void purge_tables(uint32_t first, size_t frames)
         qyi_os_purge(qyi_granule_record(first * QYI_FRAME_GRANULES), frames * record_bytes);
     if (bitmap_bytes % qyi_os_page_bytes == 0)
         qyi_os_purge(qyi_granule_bitmaps(first * QYI_FRAME_GRANULES), frames * bitmap_bytes);
+    char *cells = qyi_granule_cells((size_t)first * QYI_FRAME_GRANULES);
+    const size_t cells_bytes = frames * QYI_FRAME_GRANULES * QYI_CELLS_BYTES;
+    if (cells + cells_bytes <= region.cells.start + atomic_load_explicit(&region.cells_reached, memory_order_relaxed))
+        qyi_os_purge(cells, cells_bytes);
 }
 
 static bool purge_run(const struct purge *purge)
@@ -575,7 +594,7 @@ static size_t finish_purge(const struct purge *purge, bool done, uint64_t now_ms
     drop_purge(purge, done, now_ms);
     if (!done)
         return 0;
-    const size_t bytes = purge->count * (size_t)__builtin_popcount(purge->bits) << QYI_GRANULE_SHIFT;
+    const size_t bytes = purge->count * (size_t)qyi_popcount(purge->bits) << QYI_GRANULE_SHIFT;
     region.purges++;
     region.purged_bytes += bytes;
     return bytes;
@@ -626,6 +645,7 @@ static void lay_out(char *base, size_t bytes)
         {&region.entries, QYI_ZEROS_BYTES + granules * sizeof(uint64_t)},
         {&region.records, granules * QYI_RECORD_BYTES},
         {&region.bitmaps, granules * QYI_BITMAP_BYTES},
+        {&region.cells, granules * QYI_CELLS_BYTES},
         {&region.frames, frames * sizeof(struct frame)},
         {&region.whole, frames / 8},
     };
@@ -642,6 +662,7 @@ static void lay_out(char *base, size_t bytes)
     qyi_region.first = (uint32_t)((size_t)(next - base) >> QYI_GRANULE_SHIFT);
     qyi_region.records = region.records.start - (size_t)qyi_region.first * QYI_RECORD_BYTES;
     qyi_region.bitmaps = region.bitmaps.start - (size_t)qyi_region.first * QYI_BITMAP_BYTES;
+    qyi_region.cells = region.cells.start - (size_t)qyi_region.first * QYI_CELLS_BYTES;
     region.frame_first = region.frame_end = qyi_region.first / QYI_FRAME_GRANULES;
 }
 
@@ -657,8 +678,7 @@ static bool show_entries(void)
 /* What an unsuccessful try has mapped, where there is no reservation. */
 static void unmap_spans(void)
 {
-    struct qyi_span *spans[] = {&region.entries, &region.records, &region.bitmaps,
-                                &region.frames,  &region.whole,   &region.payload};
+    struct qyi_span *spans[] = {ALL_SPANS};
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         const size_t mapped = spans[i]->mapped ? spans[i]->bytes : spans[i]->committed;
         if (mapped != 0)
@@ -738,8 +758,7 @@ void qyi_region_unreserve(void)
     qyi_lock(&region.lock);
     qyi_lock(qyi_meta_lock());
     if (qyi_span_reserved && qyi_region.bytes != 0) {
-        struct qyi_span *spans[] = {&region.entries, &region.records, &region.bitmaps,
-                                    &region.frames,  &region.whole,   &region.payload};
+        struct qyi_span *spans[] = {ALL_SPANS};
         for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++)
             if (!spans[i]->mapped)
                 qyi_os_unmap(spans[i]->start + spans[i]->committed, spans[i]->bytes - spans[i]->committed);
@@ -820,7 +839,7 @@ void qyi_region_totals(struct qyi_region_totals *totals)
     totals->clean = (region.free_granules - region.dirty_granules) << QYI_GRANULE_SHIFT;
     totals->used = totals->payload - totals->dirty - totals->clean;
     totals->tables = region.entries.committed + region.records.committed + region.bitmaps.committed +
-                     region.frames.committed + region.whole.committed;
+                     region.cells.committed + region.frames.committed + region.whole.committed;
     totals->purges = region.purges;
     totals->purged_bytes = region.purged_bytes;
     qyi_unlock(&region.lock);
@@ -828,8 +847,7 @@ void qyi_region_totals(struct qyi_region_totals *totals)
 
 size_t qyi_region_resident(void)
 {
-    struct qyi_span *const spans[] = {&region.entries, &region.records, &region.bitmaps,
-                                      &region.frames,  &region.whole,   &region.payload};
+    struct qyi_span *const spans[] = {ALL_SPANS};
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         qyi_lock(&region.lock);
@@ -848,9 +866,9 @@ void qyi_region_validate(void)
     size_t dirty_granules = 0;
     for (uint32_t number = region.frame_first; number < region.frame_end; number++) {
         const struct frame *frame = frame_at(number);
-        const unsigned count = (unsigned)__builtin_popcount(frame->free);
+        const unsigned count = qyi_popcount(frame->free);
         free_granules += count;
-        dirty_granules += (size_t)__builtin_popcount(frame->dirty);
+        dirty_granules += (size_t)qyi_popcount(frame->dirty);
         qyi_assert((frame->dirty & ~frame->free) == 0);                /* I2 */
         qyi_assert((frame->aged & ~frame->dirty) == 0);                /* I2 */
         qyi_assert(frame->count == count);                             /* I3 */

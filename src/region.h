@@ -2,8 +2,8 @@
  * region.h: the one address range that holds every block, handed out in granules. Layer 2.
  *
  *     base                                                                                payload
- *      | zeros | entries | gap | records | gap | bitmaps | gap | frames | gap | metadata | gap | granule | granule | ... |
- * frontier ... end
+ *      | zeros | entries | gap | records | gap | bitmaps | gap | cells | gap | frames | gap | metadata | gap |
+ *        granule | granule | ... | frontier ... end
  *
  * Everything is found by index: granule number = (p - base) >> 16. The tables come first, so the address of the entries
  * is the base itself.
@@ -35,7 +35,8 @@ enum {
     QYI_ENTRY_OFFSET_MAX = 0xffff,
 };
 
-#define QYI_ENTRY_LARGE ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* a run that holds a single block */
+#define QYI_ENTRY_LARGE ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT)   /* a run that holds a single block */
+#define QYI_ENTRY_COUNTED ((uint64_t)2 << QYI_ENTRY_FLAGS_SHIFT) /* a slab some of whose blocks have been retained */
 #define QYI_ENTRY_PLAIN_LIMIT \
     ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* entry ^ key is below: ours, and nothing unusual */
 #define QYI_ENTRY_OWNERS_MAX ((uint32_t)1 << (64 - QYI_ENTRY_OWNER_SHIFT))
@@ -50,6 +51,9 @@ enum { QYI_ZEROS_BYTES = 4096 };
 
 enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 1024 };
 
+/* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. */
+enum { QYI_CELLS_BYTES = 20 << 10 };
+
 struct qyi_region {
     /* constant once set; read without synchronisation: that happens before there is a second thread, for which malloc
      * is needed */
@@ -57,6 +61,7 @@ struct qyi_region {
     size_t bytes;   /* of the whole range; every entry of it can be read */
     char *records;
     char *bitmaps;
+    char *cells;
     uint32_t first; /* number of the first payload granule */
     /* written under the region lock; any thread may read it */
     _Atomic uint32_t end; /* number of the granule at the frontier */
@@ -81,6 +86,12 @@ QYI_INLINE bool qyi_region_has(size_t offset)
 QYI_INLINE _Atomic uint64_t *qyi_entry_at(size_t granule)
 {
     return (_Atomic uint64_t *)(qyi_region.base + QYI_ZEROS_BYTES) + granule; /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Acquire: what was written for the granule before its entry got a flag is there too. */
+QYI_INLINE uint64_t qyi_entry_acquire(size_t granule)
+{
+    return atomic_load_explicit(qyi_entry_at(granule), memory_order_acquire);
 }
 
 /*
@@ -124,6 +135,15 @@ QYI_INLINE void *qyi_granule_bitmaps(uint32_t granule)
 {
     return qyi_region.bitmaps + (size_t)granule * QYI_BITMAP_BYTES;
 }
+
+/* Accessible if the granule's entry has the counted flag. */
+QYI_INLINE char *qyi_granule_cells(size_t granule)
+{
+    return qyi_region.cells + granule * QYI_CELLS_BYTES;
+}
+
+/* Make the cells of a run accessible, for good. False: out of memory. Takes the region lock. */
+bool qyi_region_reach_cells(uint32_t first, size_t granules);
 
 QYI_INLINE uint32_t qyi_record_granule(const void *record)
 {

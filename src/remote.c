@@ -46,7 +46,7 @@ static void announce_word(struct qyi_magazines *mine, unsigned place)
     word->key = 0;
     if (key == 0)
         return;
-    mine->remote_frees += (uint64_t)__builtin_popcountll(bits);
+    mine->remote_frees += (uint64_t)qyi_popcount(bits);
     announce((uint32_t)(key / QYI_WORDS_MAX), key % QYI_WORDS_MAX, bits);
 }
 

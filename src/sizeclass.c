@@ -19,6 +19,7 @@ static size_t slots_max(size_t bytes)
 }
 
 struct qyi_class qyi_classes[QYI_CLASS_COUNT];
+struct qyi_interior qyi_interiors[QYI_CLASS_COUNT];
 
 static uint32_t class_bytes(unsigned number)
 {
@@ -56,5 +57,10 @@ void qyi_sizeclass_init(void)
         class->slots_first = (uint16_t)within(1, FIRST_BYTES / class->bytes, FIRST_SLOTS);
         class->slots_max = (uint16_t)within(class->slots_first, slots_max(class->bytes), MOST_SLOTS);
         class->refill_max = (uint16_t)within(1, REFILL_BYTES / class->bytes, MOST_SLOTS);
+        qyi_interiors[number] = (struct qyi_interior){
+            .reciprocal = (uint32_t)qyi_div_up((size_t)1 << QYI_RECIPROCAL_SHIFT, class->bytes),
+            .bytes = class->bytes,
+            .block_count = class->block_count,
+        };
     }
 }

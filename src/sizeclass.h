@@ -53,6 +53,20 @@ struct qyi_class {
 
 extern QYI_HIDDEN struct qyi_class qyi_classes[QYI_CLASS_COUNT];
 
+/*
+ * What finds a block from an interior pointer. Apart, so that the table that every flush reads stays
+ * small; and 32 bytes, so that an entry's class, which stands five bits up, is an offset into it.
+ */
+struct qyi_interior {
+    uint32_t reciprocal; /* ceil(2^35 / bytes) */
+    uint32_t bytes;
+    uint32_t block_count;
+    uint32_t unused[5];
+};
+
+enum { QYI_RECIPROCAL_SHIFT = 35 };
+extern QYI_HIDDEN struct qyi_interior qyi_interiors[QYI_CLASS_COUNT];
+
 void qyi_sizeclass_init(void);
 
 QYI_INLINE bool qyi_class_is_common(unsigned class)
@@ -81,6 +95,15 @@ QYI_INLINE uint32_t qyi_block_number(const struct qyi_class *class, uint32_t off
 {
     const uint32_t product = offset * class->inverse;
     return product >> class->shift | product << (-class->shift & 31);
+}
+
+/*
+ * The number of the block that holds the byte offset bytes into a slab; at least block_count in the unused rest.
+ * Exact, because the reciprocal is too large by less than bytes / 2^35, bytes is at most 2^16, and offset less than 2^18.
+ */
+QYI_INLINE uint32_t qyi_block_around(const struct qyi_interior *interior, uint32_t offset)
+{
+    return (uint32_t)((uint64_t)offset * interior->reciprocal >> QYI_RECIPROCAL_SHIFT);
 }
 
 #endif

@@ -146,7 +146,7 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
         return QYI_POSTED_FREE_ALREADY;
     /* R2. release: R1 is visible to the owner who sees the count; acquire: the owner's reading of notify_next came
      * before; both pair with O1 */
-    const uint32_t count = (uint32_t)__builtin_popcountll(bits);
+    const uint32_t count = (uint32_t)qyi_popcount(bits);
     const uint32_t pending = atomic_fetch_add_explicit(&slab->pending, count, memory_order_acq_rel);
     return pending == 0 ? QYI_POSTED_FIRST : QYI_POSTED;
 }
@@ -169,7 +169,7 @@ bool qyi_slab_collect(struct qyi_slab *slab)
             return false;
         free[w] |= bits;
         slab->words |= (uint64_t)1 << w;
-        found += (uint32_t)__builtin_popcountll(bits);
+        found += (uint32_t)qyi_popcount(bits);
     }
     slab->free_count = (uint16_t)(slab->free_count + found);
     slab->unannounced += (int32_t)(found - announced); /* O3 */
@@ -183,7 +183,7 @@ unsigned qyi_slab_uncollected(uint32_t granule, unsigned class)
         words <= QYI_WORDS_INLINE ? qyi_slab_at(granule)->remote_inline : outer_remote_words(granule);
     unsigned count = 0;
     for (unsigned w = 0; w < words; w++)
-        count += (unsigned)__builtin_popcountll(atomic_load_explicit(&remote[w], memory_order_relaxed));
+        count += qyi_popcount(atomic_load_explicit(&remote[w], memory_order_relaxed));
     return count;
 }
 
@@ -193,7 +193,7 @@ void qyi_slab_validate(struct qyi_slab *slab)
     const _Atomic uint64_t *remote = remote_words(slab);
     unsigned count = 0;
     for (unsigned w = 0; w < word_count(slab); w++) {
-        count += (unsigned)__builtin_popcountll(free[w]);
+        count += qyi_popcount(free[w]);
         qyi_assert(free[w] == 0 || (slab->words >> w & 1) != 0);                             /* I2 */
         qyi_assert((free[w] & atomic_load_explicit(&remote[w], memory_order_relaxed)) == 0); /* I3 */
         const unsigned known = slab->carved <= w * 64 ? 0 : (unsigned)qyi_min(64, slab->carved - w * 64);

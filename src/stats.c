@@ -166,8 +166,8 @@ static RACY size_t count_remote_buffer(size_t *held, const volatile struct qyi_r
             continue;
         const uint64_t entry = qyi_entry(granule);
         if (entry != 0 && (entry & QYI_ENTRY_LARGE) == 0 && qyi_entry_class(entry) < QYI_CLASS_COUNT)
-            held[qyi_entry_class(entry)] += (size_t)__builtin_popcountll(bits);
-        blocks += (size_t)__builtin_popcountll(bits);
+            held[qyi_entry_class(entry)] += (size_t)qyi_popcount(bits);
+        blocks += (size_t)qyi_popcount(bits);
     }
     return blocks;
 }

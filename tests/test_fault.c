@@ -481,29 +481,42 @@ START_TEST(test_a_block_that_was_moved_and_grew_can_be_moved_again)
 }
 END_TEST
 
+static unsigned count_mappings(void)
+{
+    unsigned count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    require(maps != NULL);
+    for (int c = getc(maps); c != EOF; c = getc(maps))
+        count += c == '\n';
+    fclose(maps);
+    return count;
+}
+
+/* Moved pages have a mapping of their own; freed, they must become one with their neighbours again, wherever they lie. */
 START_TEST(test_the_number_of_mappings_stays_bounded)
 {
+    if (UNIT_SANITIZED)
+        return; /* they map memory of their own */
+    enum { ROUNDS = 100 };
+    void *gaps[ROUNDS]; /* so that things do not fall into the same place again */
+    uint64_t seed = 1;
     unsigned before = 0;
-    for (unsigned round = 0; round < 200; round++) {
+    for (unsigned round = 0; round < ROUNDS; round++) {
         grow_in_turn();
         change(&lives[0], 300000); /* the tail of what was moved goes back */
         for (unsigned i = 0; i < 2; i++) {
             qyi_free(lives[i].block);
             lives[i].block = NULL;
         }
-        void *gap = qyi_malloc(100000 + round * 20000); /* so that things do not fall into place */
-        require(gap != NULL);
-        if (round % 20 != 0)
-            qyi_free(gap);
-        unsigned mappings = 0;
-        FILE *maps = fopen("/proc/self/maps", "r");
-        for (int c = getc(maps); c != EOF; c = getc(maps))
-            mappings += c == '\n';
-        fclose(maps);
-        if (round == 20)
-            before = mappings;
-        require(round <= 20 || mappings <= before + 20);
+        if (round == ROUNDS / 2)
+            before = count_mappings();
+        gaps[round] = qyi_malloc(200000 + unit_below(&seed, 3000000));
+        require(gaps[round] != NULL);
     }
+    ck_assert_uint_le(count_mappings(), before + 30);
+    for (unsigned round = 0; round < ROUNDS; round++)
+        qyi_free(gaps[round]);
+    ck_assert_uint_le(count_mappings(), before + 30);
 }
 END_TEST
 
@@ -564,10 +577,13 @@ END_TEST
 START_TEST(test_the_last_of_memory_is_used)
 {
     unit_attach();
+    system_now.commit_limited = true; /* no more than there is already */
+    while (qyi_malloc(70000) != NULL)
+        ;
+    ck_assert_int_eq(errno, ENOMEM);
     system_now.commit_left = 3 << 20; /* less than the region likes to take at once */
-    system_now.commit_limited = true;
     const size_t count = fill_up(70000);
-    ck_assert_uint_ge(count * 70000, 2 << 20);
+    ck_assert_uint_ge(count * 70000, 1 << 20);
     free_full(count, 70000);
 }
 END_TEST

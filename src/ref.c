@@ -1,0 +1,214 @@
+/*
+ * ref.c: references to blocks, by any pointer into them. Layer 6.
+ *
+ *     slab with cells     the block's cell                       (inline)
+ *     slab without        all its blocks have one owner each; retaining one gives the slab cells
+ *     large run           the cell in its record
+ *     other memory        the registry, or EINVAL
+ */
+#include "ref.h"
+
+#include "quarry/ref.h"
+
+#include "fatal.h"
+#include "foreign.h"
+#include "fork.h"
+#include "heap.h"
+#include "large.h"
+#include "sizeclass.h"
+
+#include <errno.h>
+
+void qyi_too_many_references(const void *p)
+{
+    qyi_fatal_pointer("qy_retain", p, 0, "too many references");
+}
+
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The entry of p's granule; 0: not ours, or nothing is allocated there. */
+static uint64_t entry_of(const void *p)
+{
+    const size_t offset = qyi_region_offset(p);
+    return qyi_region_has(offset) ? qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT) : 0;
+}
+
+static uint32_t granule_of(const void *p)
+{
+    return (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+}
+
+/* The record of the large run around p, and its start; NULL when p lies behind the block's end. */
+static struct qyi_large *large_around(const void *p, char **start)
+{
+    const uint32_t first = qyi_run_first(granule_of(p));
+    struct qyi_large *large = qyi_granule_record(first);
+    *start = qyi_granule_address(first);
+    return (size_t)((const char *)p - *start) < large->bytes ? large : NULL;
+}
+
+static void add(struct qyi_cell *cell, const void *p, uint32_t count)
+{
+    if (!qyi_count_add(cell, count))
+        qyi_too_many_references(p);
+}
+
+QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
+{
+    const uint64_t entry = entry_of(p);
+    if (entry == 0)
+        return qyi_foreign_retain(p, count) ? 0 : fail(EINVAL);
+    if ((entry & QYI_ENTRY_LARGE) != 0) {
+        char *start;
+        struct qyi_large *large = large_around(p, &start);
+        if (large == NULL)
+            return fail(EINVAL);
+        add(&large->cell, p, count);
+        return 0;
+    }
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (!qyi_place_is_block(&place))
+        return fail(EINVAL);
+    qyi_fork_check();
+    if ((entry & QYI_ENTRY_COUNTED) == 0 && !qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
+        return fail(ENOMEM);
+    add(qyi_cell_of(p), p, count);
+    return 0;
+}
+
+/* Drop count references to the block that starts at start; p is what the caller gave. */
+static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start, uint64_t entry)
+{
+    const enum qyi_dropped dropped = cell != NULL ? qyi_count_drop(cell, count)
+                                     : count == 1 ? QYI_DROPPED_LAST
+                                                  : QYI_DROPPED_MORE;
+    if (dropped == QYI_DROPPED_MORE)
+        qyi_fatal_pointer("qy_release", p, 0, "released more often than retained");
+    if (dropped == QYI_DROPPED_LAST)
+        qyi_free_last(start, entry);
+}
+
+QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
+{
+    const struct qyi_place place = qyi_place_of(p, entry);
+    qyi_free_last(qyi_place_start(&place), entry);
+    return 0;
+}
+
+QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
+{
+    if (p == NULL || count == 0)
+        return 0;
+    const uint64_t entry = entry_of(p);
+    if (entry == 0)
+        return qyi_foreign_release(p, count) ? 0 : fail(EINVAL);
+    if ((entry & QYI_ENTRY_LARGE) != 0) {
+        char *start;
+        struct qyi_large *large = large_around(p, &start);
+        if (large == NULL)
+            return fail(EINVAL);
+        drop(&large->cell, count, p, start, entry);
+        return 0;
+    }
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (!qyi_place_is_block(&place))
+        return fail(EINVAL);
+    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place), entry);
+    return 0;
+}
+
+static uint32_t references_in(const struct qyi_cell *cell)
+{
+    /* acquire: pairs with the release of those who have dropped theirs */
+    return cell == NULL ? 1 : atomic_load_explicit(&cell->extra, memory_order_acquire) + 1;
+}
+
+bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
+{
+    const uint64_t entry = entry_of(p);
+    struct qyi_foreign foreign;
+    if (entry == 0) {
+        if (!qyi_foreign_find(p, &foreign))
+            return fail(EINVAL) == 0;
+        *target = (struct qyi_ref_target){.base = foreign.base,
+                                          .bytes = foreign.bytes,
+                                          .references = foreign.references,
+                                          .writable = foreign.kind == QYI_FOREIGN_COUNTED,
+                                          .foreign = true};
+    } else if ((entry & QYI_ENTRY_LARGE) != 0) {
+        char *start;
+        const struct qyi_large *large = large_around(p, &start);
+        if (large == NULL)
+            return fail(EINVAL) == 0;
+        *target = (struct qyi_ref_target){
+            .base = start, .bytes = large->bytes, .references = references_in(&large->cell), .writable = true};
+    } else {
+        const struct qyi_place place = qyi_place_of(p, entry);
+        if (!qyi_place_is_block(&place))
+            return fail(EINVAL) == 0;
+        const struct qyi_cell *cell = (entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL;
+        *target = (struct qyi_ref_target){.base = qyi_place_start(&place),
+                                          .bytes = place.interior->bytes,
+                                          .references = references_in(cell),
+                                          .writable = true};
+    }
+    return true;
+}
+
+bool qyi_ref_is_unique(const void *p)
+{
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool unique = qyi_ref_find(p, &target) && target.references == 1 && target.writable;
+    errno = saved_errno;
+    return unique;
+}
+
+/* ---- public names ---- */
+
+int qy_retain(const void *p)
+{
+    return qyi_retain(p, 1);
+}
+
+int qy_retain_n(const void *p, uint32_t count)
+{
+    return qyi_retain(p, count);
+}
+
+int qy_release(const void *p)
+{
+    return qyi_release(p);
+}
+
+int qy_release_n(const void *p, uint32_t count)
+{
+    return qyi_release_slow(p, count);
+}
+
+bool qy_is_unique(const void *p)
+{
+    return qyi_ref_is_unique(p);
+}
+
+uint32_t qy_refcount(const void *p)
+{
+    struct qyi_ref_target target;
+    return qyi_ref_find(p, &target) ? target.references : 0;
+}
+
+void *qy_base(const void *p)
+{
+    struct qyi_ref_target target;
+    return qyi_ref_find(p, &target) ? target.base : NULL;
+}
+
+size_t qy_capacity(const void *p)
+{
+    struct qyi_ref_target target;
+    return qyi_ref_find(p, &target) ? target.bytes : 0;
+}
