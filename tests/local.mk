@@ -290,6 +290,7 @@ check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT)
 	    STRESS_SEED=$$seed STRESS_OPS=300000 STRESS_THREADS=8 \
 	    '$(top_srcdir)/tests/run_preloaded.sh' tests/stress_model$(EXEEXT) || exit 1; \
 	done
+	@CC='$(CC)' MODEL_SOAK=1 '$(top_srcdir)/tests/run_models.sh'
 endif WITH_LIBRARY
 
 .PHONY: check-soak

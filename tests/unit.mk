@@ -1,5 +1,5 @@
 # The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot
-# break its own harness; and the model of the remote protocol, for spin.
+# break its own harness; and the models of protocols, for spin.
 
 if HAVE_CHECK
 
@@ -88,5 +88,7 @@ dist_check_SCRIPTS += tests/run_models.sh
 TESTS              += tests/run_models.sh
 
 EXTRA_DIST += \
+	tests/models/cells.pml \
+	tests/models/count.pml \
 	tests/models/remote.pml \
 	tests/unit.h
