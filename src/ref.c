@@ -73,8 +73,10 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
+    if (count == 0)
+        return 0;
     qyi_fork_check();
-    if ((entry & QYI_ENTRY_COUNTED) == 0 && !qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
+    if (!qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
         return fail(ENOMEM);
     add(qyi_cell_of(p), p, count);
     return 0;
@@ -159,15 +161,6 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
     return true;
 }
 
-bool qyi_ref_is_unique(const void *p)
-{
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    const bool unique = qyi_ref_find(p, &target) && target.references == 1 && target.writable;
-    errno = saved_errno;
-    return unique;
-}
-
 /* ---- public names ---- */
 
 int qy_retain(const void *p)
@@ -192,7 +185,11 @@ int qy_release_n(const void *p, uint32_t count)
 
 bool qy_is_unique(const void *p)
 {
-    return qyi_ref_is_unique(p);
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool unique = qyi_ref_find(p, &target) && qyi_ref_is_sole(&target);
+    errno = saved_errno;
+    return unique;
 }
 
 uint32_t qy_refcount(const void *p)
