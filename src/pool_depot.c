@@ -180,11 +180,11 @@ static void refill(struct qy_pool *pool, struct qyi_pool_cache *cache)
 {
     if (cache == NULL || pool->closed)
         return;
-    uint32_t count = qyi_pool_cache_count(cache);
+    size_t count = qyi_pool_cache_count(cache);
     size_t more = qyi_min(cache->room / 2, qyi_min(idle_in(pool), cache->room - count));
     for (; more > 0; more--) {
         cache->objects[1 + count] = depot_pop(pool);
-        atomic_store_explicit(&cache->count, ++count, memory_order_release); /* for forked children, as above */
+        qyi_pool_cache_set_count(cache, ++count);
     }
 }
 
@@ -221,7 +221,7 @@ QYI_NOINLINE void *qyi_pool_take(struct qy_pool *pool, int64_t wait_ms)
 {
     qyi_fork_check();
     struct qyi_pool_cache *cache = qyi_pool_cache_find(pool);
-    void *object = cache != NULL ? qyi_pool_cache_pop(cache) : NULL; /* it may not have been at hand */
+    void *object = qyi_pool_pop(pool); /* it may not have been at hand */
     if (object != NULL)
         return object;
     qyi_lock(&pool->lock);
@@ -267,7 +267,7 @@ size_t qyi_pool_take_many(struct qy_pool *pool, void **objects, size_t count)
 static void give_one(struct qy_pool *pool, struct qyi_pool_cache *cache, void *object)
 {
     const size_t idle = idle_in(pool);
-    const uint32_t count = cache == NULL ? 0 : qyi_pool_cache_count(cache);
+    const size_t count = cache == NULL ? 0 : qyi_pool_cache_count(cache);
     if ((idle != 0 && pool->depot[idle - 1] == object) || (cache != NULL && cache->objects[count] == object))
         qyi_fatal_pointer("qy_pool_release", object, pool->stride, "released twice");
     if (cache == NULL || pool->closed) {
@@ -276,9 +276,9 @@ static void give_one(struct qy_pool *pool, struct qyi_pool_cache *cache, void *o
     }
     if (count == cache->room)
         qyi_pool_cache_drain(pool, cache, (count + 1) / 2);
-    const uint32_t rest = qyi_pool_cache_count(cache);
+    const size_t rest = qyi_pool_cache_count(cache);
     cache->objects[1 + rest] = object;
-    atomic_store_explicit(&cache->count, rest + 1, memory_order_release); /* for forked children */
+    qyi_pool_cache_set_count(cache, rest + 1);
 }
 
 QYI_NOINLINE void qyi_pool_give(struct qy_pool *pool, void *const *objects, size_t count)
