@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "pooled.h"
 #include "ref.h"
+#include "start.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -67,6 +68,7 @@ static void fill_in(qy_pool *pool, const qy_pool_attr *attr)
 
 qy_pool *qy_pool_new(const qy_pool_attr *attr)
 {
+    qyi_start_anchor();
     if (!is_valid(attr))
         return fail(EINVAL);
     if (!qyi_start())
