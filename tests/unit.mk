@@ -52,6 +52,7 @@ tests_test_options_LDADD    = $(unit_ldadd)
 tests_test_pool_CPPFLAGS = $(unit_cppflags)
 tests_test_pool_CFLAGS   = $(unit_cflags)
 tests_test_pool_LDADD    = $(unit_ldadd)
+EXTRA_DIST              += tests/models/pool.pml
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
