@@ -20,10 +20,9 @@ static struct rte_mempool *parts; /* of indirect mbufs, which have no bytes of t
 
 static bool start(void)
 {
-    static char *arguments[] = {"bench-buffers-dpdk", "--no-huge",      "--no-pci",    "--no-telemetry",
-                                "--no-shconf",        "--in-memory",    "-m",          "128",
-                                "--lcores=0",         "--log-level=*:3"};
-    if (rte_eal_init(sizeof arguments / sizeof *arguments, arguments) < 0) {
+    static char *arguments[] = {"bench-buffers-dpdk", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",
+                                "-m", "128", "--lcores", "0", "--log-level", "3", NULL};
+    if (rte_eal_init(sizeof arguments / sizeof *arguments - 1, arguments) < 0) {
         fprintf(stderr, "bench-buffers-dpdk: it does not start here: %s\n", rte_strerror(rte_errno));
         return false;
     }
