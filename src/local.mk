@@ -82,6 +82,7 @@ endif
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
 	include/quarry/quarry.h \
+	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
 	include/quarry/slice.h
 

@@ -127,8 +127,8 @@ static void *reslist_prepare(size_t bytes)
 {
     (void)bytes;
     apr_reslist_t *objects;
-    must(apr_reslist_create(&objects, BULK_COUNT, OBJECT_COUNT, OBJECT_COUNT, 0, make_object, drop_object, NULL, pool) ==
-         APR_SUCCESS);
+    must(apr_reslist_create(&objects, BULK_COUNT, OBJECT_COUNT, OBJECT_COUNT, 0, make_object, drop_object, NULL,
+                            pool) == APR_SUCCESS);
     return objects;
 }
 

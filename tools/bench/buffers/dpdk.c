@@ -20,8 +20,9 @@ static struct rte_mempool *parts; /* of indirect mbufs, which have no bytes of t
 
 static bool start(void)
 {
-    static char *arguments[] = {"bench-buffers-dpdk", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf",
-                                "-m", "128", "--lcores", "0", "--log-level", "3", NULL};
+    static char *arguments[] = {
+        "bench-buffers-dpdk", "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "128", "--lcores", "0",
+        "--log-level",        "3",         NULL};
     if (rte_eal_init(sizeof arguments / sizeof *arguments - 1, arguments) < 0) {
         fprintf(stderr, "bench-buffers-dpdk: it does not start here: %s\n", rte_strerror(rte_errno));
         return false;
@@ -64,11 +65,13 @@ enum { MBUF_BYTES = BLOCK_BYTES / 2 };
 static void *mbuf_prepare(size_t bytes)
 {
     (void)bytes;
-    struct rte_mempool *pool = rte_pktmbuf_pool_create("block", 1, 0, 0, MBUF_BYTES + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
+    struct rte_mempool *pool =
+        rte_pktmbuf_pool_create("block", 1, 0, 0, MBUF_BYTES + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
     must(pool != NULL);
     struct rte_mbuf *buffer = rte_pktmbuf_alloc(pool);
     must(buffer != NULL && rte_pktmbuf_append(buffer, MBUF_BYTES) != NULL);
-    rte_mbuf_refcnt_set(buffer, 2); /* shared already: DPDK's own shortcut for the first clone is not safe with two threads */
+    rte_mbuf_refcnt_set(buffer,
+                        2); /* shared already: DPDK's own shortcut for the first clone is not safe with two threads */
     return buffer;
 }
 

@@ -72,8 +72,11 @@ static inline void touch(void *p)
     *(volatile char *)p = 1;
 }
 
-#define CREATE_ROWS(system, run)                                                                                       \
-    {system, "create-64", run, NULL, NULL, 64, 0, 0}, {system, "create-1k", run, NULL, NULL, 1024, 0, 0},              \
-        {system, "create-16k", run, NULL, NULL, 16384, 0, 0}, {system, "create-64k", run, NULL, NULL, 65536, 0, 0}
+#define CREATE_ROWS(system, run)                                                                          \
+    {system, "create-64", run, NULL, NULL, 64, 0, 0}, {system, "create-1k", run, NULL, NULL, 1024, 0, 0}, \
+        {system, "create-16k", run, NULL, NULL, 16384, 0, 0},                                             \
+    {                                                                                                     \
+        system, "create-64k", run, NULL, NULL, 65536, 0, 0                                                \
+    }
 
 #endif
