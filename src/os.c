@@ -3,12 +3,13 @@
  *
  * I1  errno is the same after every function here.
  * I2  after start only mmap, munmap, mremap, mprotect, madvise and futex are called; the clock is read through the
- * vDSO. (A report that was asked for calls mincore too.)
+ * vDSO. (A report that was asked for calls mincore too, and pools call membarrier.)
  */
 #include "os.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -228,4 +229,40 @@ void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count)
     const int saved_errno = errno;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
     errno = saved_errno;
+}
+
+void qyi_os_futex_wait_until(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    const int saved_errno = errno;
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
+                                      .tv_nsec = (long)(deadline_ns % 1000000000)};
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+    errno = saved_errno;
+}
+
+uint64_t qyi_os_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool membarrier(int command)
+{
+    const int saved_errno = errno;
+    const bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+bool qyi_os_barrier_prepare(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+bool qyi_os_barrier_others(void)
+{
+    /* Whether a forked child inherits the registration is not documented. */
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+           (qyi_os_barrier_prepare() && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
 }

@@ -76,4 +76,17 @@ uint64_t qyi_os_now_ms(void);
 void qyi_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
 void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count);
 
+/* The same, until this time of qyi_os_now_ns at most. */
+void qyi_os_futex_wait_until(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Nanoseconds since some start; no system call. */
+uint64_t qyi_os_now_ns(void);
+
+/*
+ * Whether qyi_os_barrier_others can be had; and that call: every other thread of the process has passed a full memory barrier
+ * between its start and its end. False: the kernel refuses, and nothing can be said.
+ */
+bool qyi_os_barrier_prepare(void);
+bool qyi_os_barrier_others(void);
+
 #endif

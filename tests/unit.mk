@@ -10,6 +10,7 @@ unit_programs = \
 	tests/test_heap \
 	tests/test_lock \
 	tests/test_options \
+	tests/test_pool \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
@@ -47,6 +48,10 @@ tests_test_lock_LDADD    = $(unit_ldadd)
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_pool_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_CFLAGS   = $(unit_cflags)
+tests_test_pool_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
