@@ -77,8 +77,10 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
+    if (count == 0)
+        return 0;
     qyi_fork_check();
-    if ((entry & QYI_ENTRY_COUNTED) == 0 && !qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
+    if (!qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
         return fail(ENOMEM);
     add(qyi_cell_of(p), p, count);
     return 0;

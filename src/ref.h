@@ -18,19 +18,15 @@ int qyi_release_slow(const void *p, uint32_t count);
 int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
 _Noreturn void qyi_too_many_references(const void *p);
 
-/* The cell of p's block if it is a slab's that has cells; NULL otherwise. */
-QYI_INLINE struct qyi_cell *qyi_counted_cell(const void *p, uint64_t entry)
-{
-    return QYI_LIKELY((entry & QYI_ENTRY_COUNTED) != 0) ? qyi_cell_of(p) : NULL;
-}
-
 /* True: done. Otherwise it is a case for qyi_retain_slow. */
 QYI_INLINE bool qyi_retain_fast(const void *p, uint32_t count)
 {
     const size_t offset = qyi_region_offset(p);
     if (QYI_UNLIKELY(!qyi_region_has(offset)))
         return false;
-    struct qyi_cell *cell = qyi_counted_cell(p, qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT));
+    if (QYI_UNLIKELY((qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT) & QYI_ENTRY_COUNTED) == 0))
+        return false;
+    struct qyi_cell *cell = qyi_cell_to_share(p);
     if (QYI_UNLIKELY(cell == NULL))
         return false;
     if (QYI_UNLIKELY(!qyi_count_add(cell, count)))

@@ -11,6 +11,7 @@ unit_programs = \
 	tests/test_lock \
 	tests/test_options \
 	tests/test_pool \
+	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
@@ -52,6 +53,10 @@ tests_test_options_LDADD    = $(unit_ldadd)
 tests_test_pool_CPPFLAGS = $(unit_cppflags)
 tests_test_pool_CFLAGS   = $(unit_cflags)
 tests_test_pool_LDADD    = $(unit_ldadd)
+
+tests_test_ref_CPPFLAGS = $(unit_cppflags)
+tests_test_ref_CFLAGS   = $(unit_cflags)
+tests_test_ref_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
