@@ -4,6 +4,7 @@
  */
 #include "rows.h"
 
+#include "quarry/pool.h"
 #include "quarry/slice.h"
 
 #include <stdlib.h>
@@ -119,6 +120,72 @@ static void frames(const struct work *work)
     }
 }
 
+/* ---- pools ---- */
+
+static void *new_pool(unsigned flags)
+{
+    const qy_pool_attr attr = {.object_bytes = OBJECT_BYTES, .initial = OBJECT_COUNT, .flags = flags};
+    qy_pool *pool = qy_pool_new(&attr);
+    must(pool != NULL);
+    return pool;
+}
+
+static void *objects_prepare(size_t bytes)
+{
+    (void)bytes;
+    return new_pool(0);
+}
+
+static void *buffers_prepare(size_t bytes)
+{
+    (void)bytes;
+    return new_pool(QY_POOL_BUFFERS);
+}
+
+static void pool_finish(void *subject)
+{
+    qy_pool_destroy(subject);
+}
+
+static void pool_one(const struct work *work)
+{
+    for (size_t i = 0; i < work->rounds; i++) {
+        void *object = qy_pool_acquire(work->subject);
+        touch(object);
+        qy_pool_release(work->subject, object);
+    }
+}
+
+static void pool_bulk(const struct work *work)
+{
+    void *objects[BULK_COUNT];
+    for (size_t i = 0; i < work->rounds; i++) {
+        must(qy_pool_acquire_bulk(work->subject, objects, BULK_COUNT) == BULK_COUNT);
+        keep(objects);
+        qy_pool_release_bulk(work->subject, objects, BULK_COUNT);
+    }
+}
+
+/* Buffers that come back by their last release. */
+static void buffer_one(const struct work *work)
+{
+    for (size_t i = 0; i < work->rounds; i++) {
+        qy_slice slice = qy_pool_acquire_slice(work->subject);
+        touch(slice.iov_base);
+        qy_slice_drop(&slice);
+    }
+}
+
+static void buffer_bulk(const struct work *work)
+{
+    qy_slice slices[BULK_COUNT];
+    for (size_t i = 0; i < work->rounds; i++) {
+        must(qy_pool_acquire_slices(work->subject, slices, BULK_COUNT) == BULK_COUNT);
+        keep(slices);
+        qy_slices_drop(slices, BULK_COUNT);
+    }
+}
+
 static const struct row rows[] = {
     CREATE_ROWS("quarry-malloc", malloc_create),
     CREATE_ROWS("quarry", slice_create),
@@ -127,6 +194,12 @@ static const struct row rows[] = {
     {"quarry", "message-8", message, block_prepare, block_finish, 0, 0, 0},
     {"quarry", "frames-128", frames, block_prepare, block_finish, 0, FRAME_COUNT, 0},
     {"quarry", "clone-2-threads", slice_clone, block_prepare, block_finish, 0, 0, 2},
+    {"quarry", "pool", pool_one, objects_prepare, pool_finish, 0, 0, 0},
+    {"quarry", "pool-2-threads", pool_one, objects_prepare, pool_finish, 0, 0, 2},
+    {"quarry", "pool-bulk-32", pool_bulk, objects_prepare, pool_finish, 0, BULK_COUNT, 0},
+    {"quarry-pooled-buffer", "pool", buffer_one, buffers_prepare, pool_finish, 0, 0, 0},
+    {"quarry-pooled-buffer", "pool-2-threads", buffer_one, buffers_prepare, pool_finish, 0, 0, 2},
+    {"quarry-pooled-buffer", "pool-bulk-32", buffer_bulk, buffers_prepare, pool_finish, 0, BULK_COUNT, 0},
     {"quarry-one-by-one", "clone", pointer_clone, block_prepare, block_finish, 0, 0, 0},
     {"quarry-one-by-one", "message-8", message_one_by_one, block_prepare, block_finish, 0, 0, 0},
     {"quarry-one-by-one", "clone-2-threads", pointer_clone, block_prepare, block_finish, 0, 0, 2},
