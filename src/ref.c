@@ -184,15 +184,6 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
     return true;
 }
 
-bool qyi_ref_is_unique(const void *p)
-{
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    const bool unique = qyi_ref_find(p, &target) && target.references == 1 && target.writable;
-    errno = saved_errno;
-    return unique;
-}
-
 /* ---- public names ---- */
 
 int qy_retain(const void *p)
@@ -217,7 +208,11 @@ int qy_release_n(const void *p, uint32_t count)
 
 bool qy_is_unique(const void *p)
 {
-    return qyi_ref_is_unique(p);
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool unique = qyi_ref_find(p, &target) && qyi_ref_is_sole(&target);
+    errno = saved_errno;
+    return unique;
 }
 
 uint32_t qy_refcount(const void *p)

@@ -78,7 +78,10 @@ struct qyi_ref_target {
 /* False and EINVAL: nothing that can be retained. */
 bool qyi_ref_find(const void *p, struct qyi_ref_target *target);
 
-/* The caller, who has a reference, is the only owner, and may write. */
-bool qyi_ref_is_unique(const void *p);
+/* Whoever has a reference to it is the only owner, and may write. */
+QYI_INLINE bool qyi_ref_is_sole(const struct qyi_ref_target *target)
+{
+    return target->references == 1 && target->writable;
+}
 
 #endif

@@ -52,6 +52,12 @@ static size_t same_block(const qy_slice *slices, size_t count, uint32_t *owners,
     return i;
 }
 
+static void forget(qy_slice *slices, size_t count)
+{
+    if (count != 0)
+        memset(slices, 0, count * sizeof *slices);
+}
+
 static int release_many(const void *p, uint32_t count)
 {
     return count == 1 ? qyi_release(p) : qyi_release_slow(p, count);
@@ -89,7 +95,7 @@ void qy_slices_drop(qy_slice *slices, size_t count)
             (void)release_many(owner, owners);
         done += length;
     }
-    memset(slices, 0, count * sizeof *slices);
+    forget(slices, count);
 }
 
 /* ---- frames ---- */
@@ -98,14 +104,16 @@ void qy_slices_drop(qy_slice *slices, size_t count)
  * The frames of a split have been written to frames[0 .. count); used bytes of the slice are gone. Of the references that the
  * frames that own something need, the slice's own is one if nothing is left of it.
  */
-static ssize_t settle(qy_slice *slice, const qy_slice *frames, size_t count, size_t used)
+static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, size_t used)
 {
     const bool rest = used != slice->iov_len;
     uint32_t owners = 0;
     for (size_t i = 0; i < count; i++)
         owners += frames[i].iov_len != 0;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0)
+    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0) {
+        forget(frames, count); /* they own nothing */
         return -1;
+    }
     if (owners + rest == 0 && slice->iov_len != 0)
         qyi_release(slice->iov_base);
     *slice = rest ? (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used} : empty;

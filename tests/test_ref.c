@@ -36,7 +36,7 @@ static uint64_t live_blocks(void)
     static struct qyi_stats stats;
     qyi_stats_collect(&stats);
     uint64_t live = stats.large_count;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         live += stats.classes[class].live;
     return live;
 }
@@ -228,8 +228,8 @@ START_TEST(test_the_rest_of_a_slab_is_refused)
     for (size_t k = 0; k < sizeof BYTES / sizeof BYTES[0]; k++) {
         char *block = qyi_malloc(BYTES[k]);
         const struct qyi_class *class = &qyi_classes[qyi_class_of(BYTES[k])];
-        const size_t slab_bytes = (size_t) class->granule_count << QYI_GRANULE_SHIFT;
-        const size_t used = (size_t) class->block_count * class->bytes;
+        const size_t slab_bytes = (size_t)class->granule_count << QYI_GRANULE_SHIFT;
+        const size_t used = (size_t)class->block_count * class->bytes;
         require(used < slab_bytes);
         char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(block)));
         refuse(slab + used);

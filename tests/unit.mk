@@ -16,6 +16,7 @@ unit_programs = \
 	tests/test_remote \
 	tests/test_sizeclass \
 	tests/test_slab \
+	tests/test_slice \
 	tests/test_stats \
 	tests/test_thread
 
@@ -73,6 +74,10 @@ tests_test_sizeclass_LDADD    = $(unit_ldadd)
 tests_test_slab_CPPFLAGS = $(unit_cppflags)
 tests_test_slab_CFLAGS   = $(unit_cflags)
 tests_test_slab_LDADD    = $(unit_ldadd)
+
+tests_test_slice_CPPFLAGS = $(unit_cppflags)
+tests_test_slice_CFLAGS   = $(unit_cflags)
+tests_test_slice_LDADD    = $(unit_ldadd)
 
 tests_test_stats_CPPFLAGS = $(unit_cppflags)
 tests_test_stats_CFLAGS   = $(unit_cflags)
