@@ -56,6 +56,7 @@ static void fill_in(qy_pool *pool, const qy_pool_attr *attr)
     pool->bytes = attr->object_bytes;
     pool->cache_room = (uint32_t)cache_room(attr, pool->stride);
     pool->buffers = (attr->flags & QY_POOL_BUFFERS) != 0;
+    pool->plain = !pool->buffers && attr->reset == NULL;
     pool->construct = attr->construct;
     pool->reset = attr->reset;
     pool->destruct = attr->destruct;
@@ -96,27 +97,31 @@ void qy_pool_destroy(qy_pool *pool)
 
 /* ---- objects ---- */
 
-QYI_INLINE void *pop(qy_pool *pool)
+QYI_INLINE void *acquire(qy_pool *pool)
 {
-    struct qyi_pool_cache *cache = qyi_pool_cache_at_hand(pool);
-    return QYI_LIKELY(cache != NULL) ? qyi_pool_cache_pop(cache) : NULL;
+    void *object = qyi_pool_pop(pool);
+    return QYI_LIKELY(object != NULL) ? object : qyi_pool_take(pool, QYI_POOL_FOREVER);
+}
+
+QYI_INLINE void *try_acquire(qy_pool *pool)
+{
+    void *object = qyi_pool_pop(pool);
+    return QYI_LIKELY(object != NULL) ? object : qyi_pool_take(pool, QYI_POOL_NOT);
 }
 
 void *qy_pool_acquire(qy_pool *pool)
 {
-    void *object = pop(pool);
-    return QYI_LIKELY(object != NULL) ? object : qyi_pool_take(pool, QYI_POOL_FOREVER);
+    return acquire(pool);
 }
 
 void *qy_pool_try_acquire(qy_pool *pool)
 {
-    void *object = pop(pool);
-    return QYI_LIKELY(object != NULL) ? object : qyi_pool_take(pool, QYI_POOL_NOT);
+    return try_acquire(pool);
 }
 
 void *qy_pool_acquire_timeout(qy_pool *pool, unsigned timeout_ms)
 {
-    void *object = pop(pool);
+    void *object = qyi_pool_pop(pool);
     if (QYI_UNLIKELY(object == NULL)) {
         object = qyi_pool_take(pool, timeout_ms);
         if (object == NULL && timeout_ms == 0 && errno == EAGAIN)
@@ -125,30 +130,48 @@ void *qy_pool_acquire_timeout(qy_pool *pool, unsigned timeout_ms)
     return object;
 }
 
-/* The object is idle from here on. */
+static QYI_NOINLINE void give_slow(qy_pool *pool, void *object)
+{
+    qyi_pool_give(pool, &object, 1);
+}
+
+/* The object has been reset. */
 QYI_INLINE void give(qy_pool *pool, void *object)
 {
-    if (pool->reset != NULL)
-        pool->reset(object, pool->context);
-    struct qyi_pool_cache *cache = qyi_pool_cache_at_hand(pool);
-    if (QYI_LIKELY(cache != NULL) && QYI_LIKELY(qyi_pool_cache_push(cache, object)))
-        return;
-    qyi_pool_give(pool, &object, 1);
+    if (QYI_UNLIKELY(!qyi_pool_push(pool, object)))
+        give_slow(pool, object);
+}
+
+static QYI_NOINLINE void reset_and_give(qy_pool *pool, void *object)
+{
+    pool->reset(object, pool->context);
+    give(pool, object);
+}
+
+static QYI_NOINLINE void release_unusual(qy_pool *pool, void *object)
+{
+    if (pool->buffers)
+        (void)qyi_release(object);
+    else
+        reset_and_give(pool, object);
 }
 
 void qy_pool_release(qy_pool *pool, void *object)
 {
     if (QYI_UNLIKELY(object == NULL))
         return;
-    if (QYI_UNLIKELY(pool->buffers))
-        (void)qyi_release(object);
+    if (QYI_UNLIKELY(!pool->plain))
+        release_unusual(pool, object);
     else
         give(pool, object);
 }
 
 void qyi_pool_buffer_last(struct qy_pool *pool, void *buffer)
 {
-    give(pool, buffer);
+    if (QYI_UNLIKELY(pool->reset != NULL))
+        reset_and_give(pool, buffer);
+    else
+        give(pool, buffer);
 }
 
 /* ---- many objects ---- */
@@ -156,11 +179,11 @@ void qyi_pool_buffer_last(struct qy_pool *pool, void *buffer)
 /* What the thread's cache has, up to count. */
 static size_t pop_many(qy_pool *pool, void **objects, size_t count)
 {
-    struct qyi_pool_cache *cache = qyi_pool_cache_at_hand(pool);
-    if (cache == NULL || !qyi_pool_cache_enter(cache))
+    struct qyi_pool_cache *cache = qyi_pool_cache_enter(pool);
+    if (QYI_UNLIKELY(cache == NULL))
         return 0;
-    const uint32_t held = qyi_pool_cache_count(cache);
-    const uint32_t taken = (uint32_t)qyi_min(count, held);
+    const size_t held = qyi_pool_cache_count(cache);
+    const size_t taken = qyi_min(count, held);
     memcpy(objects, &cache->objects[1 + held - taken], taken * sizeof(void *));
     qyi_pool_cache_lower(cache, held - taken);
     qyi_pool_cache_leave(cache);
@@ -170,13 +193,13 @@ static size_t pop_many(qy_pool *pool, void **objects, size_t count)
 /* What fits into the thread's cache, up to count. */
 static size_t push_many(qy_pool *pool, void *const *objects, size_t count)
 {
-    struct qyi_pool_cache *cache = qyi_pool_cache_at_hand(pool);
-    if (cache == NULL || !qyi_pool_cache_enter(cache))
+    struct qyi_pool_cache *cache = qyi_pool_cache_enter(pool);
+    if (QYI_UNLIKELY(cache == NULL))
         return 0;
-    const uint32_t held = qyi_pool_cache_count(cache);
-    const uint32_t given = (uint32_t)qyi_min(count, cache->room - held);
+    const size_t held = qyi_pool_cache_count(cache);
+    const size_t given = qyi_min(count, cache->room - held);
     memcpy(&cache->objects[1 + held], objects, given * sizeof(void *));
-    atomic_store_explicit(&cache->count, held + given, memory_order_release); /* for forked children */
+    qyi_pool_cache_set_count(cache, held + given);
     qyi_pool_cache_leave(cache);
     return given;
 }
@@ -260,12 +283,12 @@ static qy_slice no_buffers(void)
 
 qy_slice qy_pool_acquire_slice(qy_pool *pool)
 {
-    return QYI_LIKELY(pool->buffers) ? slice_of(pool, qy_pool_acquire(pool)) : no_buffers();
+    return QYI_LIKELY(pool->buffers) ? slice_of(pool, acquire(pool)) : no_buffers();
 }
 
 qy_slice qy_pool_try_acquire_slice(qy_pool *pool)
 {
-    return QYI_LIKELY(pool->buffers) ? slice_of(pool, qy_pool_try_acquire(pool)) : no_buffers();
+    return QYI_LIKELY(pool->buffers) ? slice_of(pool, try_acquire(pool)) : no_buffers();
 }
 
 qy_slice qy_pool_acquire_slice_timeout(qy_pool *pool, unsigned timeout_ms)

@@ -10,8 +10,8 @@
  * whether it is closed; who empties it closes it first, has the kernel put a barrier into every running thread, and then looks
  * whether somebody works in it:
  *
- *     owner      busy = 1;    closed?         ->  pop or push;    busy = 0
- *     others     closed = 1;  membarrier();   wait until busy is 0;    take everything
+ *     owner      busy = 1;    open?           pop or push;             busy = 0
+ *     others     open = 0;    membarrier();   wait until busy is 0;    take everything
  *
  * At least one of the two sees the other (Dekker's algorithm; all of the price of its fences is paid by those who come rarely).
  *
@@ -39,12 +39,12 @@ enum {
 struct qyi_pool_cache {
     /* the owner; others only as P1 says */
     _Atomic uint32_t busy;
-    _Atomic uint32_t closed; /* under the pool's lock */
-    _Atomic uint32_t count;
-    _Atomic uint32_t low;                  /* the lowest count since the pool's high water was last looked at */
-    uint32_t room;                         /* constant */
-    uint32_t known;                        /* under the pool's lock: count when the thread last held it */
+    uint32_t room;         /* constant */
+    _Atomic uint64_t open; /* the pool's serial; 0: closed. Under the pool's lock */
+    _Atomic uint64_t count;
+    _Atomic uint64_t low;                  /* the lowest count since the pool's high water was last looked at */
     uint64_t serial;                       /* constant: the pool's */
+    uint64_t known;                        /* under the pool's lock: count when the thread last held it */
     struct qyi_pool_cache *next_mine;      /* the thread's */
     struct qyi_pool_cache *next;           /* under the pool's lock, or spare */
     struct qy_pool *_Atomic pool;          /* NULL once the pool has gone; under the registry's lock */
@@ -52,14 +52,10 @@ struct qyi_pool_cache {
     void *objects[1 + QYI_POOL_CACHE_MAX]; /* [0] is NULL, which no object is; then the objects */
 };
 
-struct qyi_pool_slot {
-    uint64_t serial; /* of a pool; 0: none */
-    struct qyi_pool_cache *cache;
-};
-
 /* What a thread knows about pools. */
 struct qyi_my_pools {
-    struct qyi_pool_slot slot[QYI_POOL_SLOTS];
+    /* Its cache of a pool with this serial, modulo their number, or NULL. Records are never freed, and `open` says whose it is. */
+    struct qyi_pool_cache *slot[QYI_POOL_SLOTS];
     struct qyi_pool_cache *caches;
     bool ended; /* the thread's end has been noticed: no more caches until it gets a heap again */
 };
@@ -68,13 +64,14 @@ extern QYI_HIDDEN __thread struct qyi_my_pools qyi_my_pools __attribute__((tls_m
 
 struct qy_pool {
     /* constant */
-    uint64_t serial; /* no other pool ever has the same, so a slot cannot be mistaken for a later pool's */
-    uint32_t slot_offset;
-    uint32_t cache_room; /* 0: no caches */
+    uint64_t serial;       /* no other pool ever has the same, so no cache is mistaken for a later pool's */
+    ptrdiff_t slot_offset; /* of the thread's slot, from the thread pointer: the same for all threads */
+    uint32_t cache_room;   /* 0: no caches */
+    bool buffers;
+    bool plain; /* neither buffers nor a reset function */
     void (*reset)(void *object, void *context);
     void *context;
     size_t bytes;
-    bool buffers;
     size_t stride, align;
     int (*construct)(void *object, void *context);
     void (*destruct)(void *object, void *context);
@@ -104,17 +101,21 @@ static_assert(offsetof(struct qy_pool, bytes) < QYI_CACHE_LINE, "what the fast p
 
 /* ---- the thread's cache ---- */
 
-/* The thread's cache of the pool if it is found at once. */
-QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_at_hand(const struct qy_pool *pool)
+/* What the thread has in the pool's slot: its cache of the pool, of another one, or NULL. */
+QYI_INLINE struct qyi_pool_cache *qyi_pool_slot(const struct qy_pool *pool)
 {
-    const struct qyi_pool_slot *slot =
-        (const struct qyi_pool_slot *)((const char *)qyi_my_pools.slot + pool->slot_offset);
-    return QYI_LIKELY(slot->serial == pool->serial) ? slot->cache : NULL;
+    return *(struct qyi_pool_cache **)((char *)__builtin_thread_pointer() + pool->slot_offset);
 }
 
-QYI_INLINE uint32_t qyi_pool_cache_count(const struct qyi_pool_cache *cache)
+QYI_INLINE size_t qyi_pool_cache_count(const struct qyi_pool_cache *cache)
 {
     return atomic_load_explicit(&cache->count, memory_order_relaxed);
+}
+
+/* release: a forked child sees the objects with the number; `busy` or the lock orders all else. */
+QYI_INLINE void qyi_pool_cache_set_count(struct qyi_pool_cache *cache, size_t count)
+{
+    atomic_store_explicit(&cache->count, count, memory_order_release);
 }
 
 QYI_INLINE void qyi_pool_cache_leave(struct qyi_pool_cache *cache)
@@ -123,51 +124,55 @@ QYI_INLINE void qyi_pool_cache_leave(struct qyi_pool_cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* False: closed. */
-QYI_INLINE bool qyi_pool_cache_enter(struct qyi_pool_cache *cache)
+/* The pool's cache, entered; NULL: not at hand, or closed. */
+QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_enter(const struct qy_pool *pool)
 {
+    struct qyi_pool_cache *cache = qyi_pool_slot(pool);
+    if (QYI_UNLIKELY(cache == NULL))
+        return NULL;
     /* relaxed: the barrier between this and the next line is the one in qyi_pool_gather; here only the compiler is told */
     atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     /* acquire: pairs with the release of who opens the cache again */
-    if (QYI_LIKELY(atomic_load_explicit(&cache->closed, memory_order_acquire) == 0))
-        return true;
+    if (QYI_LIKELY(atomic_load_explicit(&cache->open, memory_order_acquire) == pool->serial))
+        return cache;
     qyi_pool_cache_leave(cache);
-    return false;
+    return NULL;
 }
 
-/* count has become what it is now by taking. */
-QYI_INLINE void qyi_pool_cache_lower(struct qyi_pool_cache *cache, uint32_t count)
+/* Take away the topmost objects: count are left. */
+QYI_INLINE void qyi_pool_cache_lower(struct qyi_pool_cache *cache, size_t count)
 {
-    /* relaxed: `busy` or the lock orders it; a forked child may see either count (release, for the objects come first) */
-    atomic_store_explicit(&cache->count, count, memory_order_release);
-    if (count < atomic_load_explicit(&cache->low, memory_order_relaxed))
+    qyi_pool_cache_set_count(cache, count);
+    if (QYI_UNLIKELY(count < atomic_load_explicit(&cache->low, memory_order_relaxed)))
         atomic_store_explicit(&cache->low, count, memory_order_relaxed);
 }
 
-/* NULL: empty, or closed. */
-QYI_INLINE void *qyi_pool_cache_pop(struct qyi_pool_cache *cache)
+/* NULL: no cache, empty, or closed. */
+QYI_INLINE void *qyi_pool_pop(const struct qy_pool *pool)
 {
-    if (QYI_UNLIKELY(!qyi_pool_cache_enter(cache)))
+    struct qyi_pool_cache *cache = qyi_pool_cache_enter(pool);
+    if (QYI_UNLIKELY(cache == NULL))
         return NULL;
-    const uint32_t count = qyi_pool_cache_count(cache);
+    const size_t count = qyi_pool_cache_count(cache);
     void *object = cache->objects[count]; /* NULL below the first */
-    if (QYI_LIKELY(count != 0))
+    if (QYI_LIKELY(object != NULL))
         qyi_pool_cache_lower(cache, count - 1);
     qyi_pool_cache_leave(cache);
     return object;
 }
 
-/* False: full, closed, or the object was released just before. */
-QYI_INLINE bool qyi_pool_cache_push(struct qyi_pool_cache *cache, void *object)
+/* False: no cache, full, closed, or the object was released just before. */
+QYI_INLINE bool qyi_pool_push(const struct qy_pool *pool, void *object)
 {
-    if (QYI_UNLIKELY(!qyi_pool_cache_enter(cache)))
+    struct qyi_pool_cache *cache = qyi_pool_cache_enter(pool);
+    if (QYI_UNLIKELY(cache == NULL))
         return false;
-    const uint32_t count = qyi_pool_cache_count(cache);
+    const size_t count = qyi_pool_cache_count(cache);
     const bool pushed = QYI_LIKELY(count < cache->room) && QYI_LIKELY(cache->objects[count] != object);
-    if (pushed) {
+    if (QYI_LIKELY(pushed)) {
         cache->objects[count + 1] = object;
-        atomic_store_explicit(&cache->count, count + 1, memory_order_release); /* as in qyi_pool_cache_lower */
+        qyi_pool_cache_set_count(cache, count + 1);
     }
     qyi_pool_cache_leave(cache);
     return pushed;
@@ -185,7 +190,7 @@ void qyi_pool_gather(struct qy_pool *pool);
 void qyi_pool_reopen(struct qy_pool *pool);
 
 /* Put count objects of a cache, the oldest, into the depot. The cache is the caller's to change (P1), who holds the lock. */
-void qyi_pool_cache_drain(struct qy_pool *pool, struct qyi_pool_cache *cache, uint32_t count);
+void qyi_pool_cache_drain(struct qy_pool *pool, struct qyi_pool_cache *cache, size_t count);
 
 /* The high water, before and after the caller changes its cache. Likewise. */
 void qyi_pool_note_before(struct qy_pool *pool, struct qyi_pool_cache *cache);

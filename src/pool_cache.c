@@ -88,8 +88,8 @@ void qyi_pool_note_before(struct qy_pool *pool, struct qyi_pool_cache *cache)
 void qyi_pool_note_after(struct qy_pool *pool, struct qyi_pool_cache *cache)
 {
     if (cache != NULL) {
-        const uint32_t count = qyi_pool_cache_count(cache);
-        pool->cached_known += count - (size_t)cache->known;
+        const size_t count = qyi_pool_cache_count(cache);
+        pool->cached_known += count - cache->known;
         cache->known = count;
         atomic_store_explicit(&cache->low, count, memory_order_relaxed);
     }
@@ -98,17 +98,17 @@ void qyi_pool_note_after(struct qy_pool *pool, struct qyi_pool_cache *cache)
 
 /* ---- emptying ---- */
 
-void qyi_pool_cache_drain(struct qy_pool *pool, struct qyi_pool_cache *cache, uint32_t count)
+void qyi_pool_cache_drain(struct qy_pool *pool, struct qyi_pool_cache *cache, size_t count)
 {
     void *moved[QYI_POOL_CACHE_MAX];
-    const uint32_t rest = qyi_pool_cache_count(cache) - count;
+    const size_t rest = qyi_pool_cache_count(cache) - count;
     memcpy(moved, &cache->objects[1], count * sizeof(void *));
     /* First it is less here, then more there: what a forked child sees in between is lost, not doubled. */
-    atomic_store_explicit(&cache->count, 0, memory_order_release);
+    qyi_pool_cache_set_count(cache, 0);
     atomic_signal_fence(memory_order_seq_cst);
     memmove(&cache->objects[1], &cache->objects[1 + count], rest * sizeof(void *));
-    atomic_store_explicit(&cache->count, rest, memory_order_release);
-    for (uint32_t i = 0; i < count; i++)
+    qyi_pool_cache_set_count(cache, rest);
+    for (size_t i = 0; i < count; i++)
         qyi_pool_depot_push(pool, moved[i]);
 }
 
@@ -140,8 +140,8 @@ void qyi_pool_gather(struct qy_pool *pool)
     struct qyi_pool_cache *first = atomic_load_explicit(&pool->caches, memory_order_relaxed);
     bool any = false;
     for (struct qyi_pool_cache *cache = first; cache != NULL; cache = cache->next) {
-        any |= atomic_load_explicit(&cache->closed, memory_order_relaxed) == 0;
-        atomic_store_explicit(&cache->closed, 1, memory_order_relaxed); /* the barrier is the next thing */
+        any |= atomic_load_explicit(&cache->open, memory_order_relaxed) != 0;
+        atomic_store_explicit(&cache->open, 0, memory_order_relaxed); /* the barrier is the next thing */
     }
     pool->closed = true;
     pool->calm = CALM_COUNT;
@@ -163,21 +163,21 @@ void qyi_pool_reopen(struct qy_pool *pool)
     for (struct qyi_pool_cache *cache = atomic_load_explicit(&pool->caches, memory_order_relaxed); cache != NULL;
          cache = cache->next)
         /* release: pairs with the acquire in qyi_pool_cache_enter */
-        atomic_store_explicit(&cache->closed, 0, memory_order_release);
+        atomic_store_explicit(&cache->open, cache->serial, memory_order_release);
 }
 
 /* ---- the thread's caches ---- */
 
 static void set_slot(struct qyi_pool_cache *cache)
 {
-    qyi_my_pools.slot[cache->serial % QYI_POOL_SLOTS] = (struct qyi_pool_slot){.serial = cache->serial, .cache = cache};
+    qyi_my_pools.slot[cache->serial % QYI_POOL_SLOTS] = cache;
 }
 
 static void clear_slot(const struct qyi_pool_cache *cache)
 {
-    struct qyi_pool_slot *slot = &qyi_my_pools.slot[cache->serial % QYI_POOL_SLOTS];
-    if (slot->cache == cache)
-        *slot = (struct qyi_pool_slot){0};
+    struct qyi_pool_cache **slot = &qyi_my_pools.slot[cache->serial % QYI_POOL_SLOTS];
+    if (*slot == cache)
+        *slot = NULL;
 }
 
 /* Its pool has gone, or this thread is about to. */
@@ -191,6 +191,20 @@ static void forget(struct qyi_pool_cache **link)
     qyi_unlock(&registry.lock);
 }
 
+/* False: it is dying, and would have to wait for the thread's end. */
+static bool link_to_pool(struct qy_pool *pool, struct qyi_pool_cache *cache)
+{
+    qyi_lock(&pool->lock);
+    const bool alive = !pool->dying;
+    if (alive) {
+        atomic_store_explicit(&cache->open, pool->closed ? 0 : cache->serial, memory_order_relaxed);
+        cache->next = atomic_load_explicit(&pool->caches, memory_order_relaxed);
+        atomic_store_explicit(&pool->caches, cache, memory_order_release); /* I2 */
+    }
+    qyi_unlock(&pool->lock);
+    return alive;
+}
+
 static struct qyi_pool_cache *make(struct qy_pool *pool)
 {
     struct qyi_pool_cache *cache = take_record();
@@ -202,22 +216,43 @@ static struct qyi_pool_cache *make(struct qy_pool *pool)
     cache->serial = pool->serial;
     cache->thread = qyi_lock_me();
     atomic_store_explicit(&cache->pool, pool, memory_order_relaxed);
+    if (!link_to_pool(pool, cache)) {
+        qyi_lock(&registry.lock);
+        give_record(cache);
+        qyi_unlock(&registry.lock);
+        return NULL;
+    }
     cache->next_mine = qyi_my_pools.caches;
     qyi_my_pools.caches = cache;
-    qyi_lock(&pool->lock);
-    atomic_store_explicit(&cache->closed, pool->closed, memory_order_relaxed);
-    cache->next = atomic_load_explicit(&pool->caches, memory_order_relaxed);
-    atomic_store_explicit(&pool->caches, cache, memory_order_release); /* I2 */
-    qyi_unlock(&pool->lock);
     set_slot(cache);
     qyi_thread_register(qyi_my_magazines());
     return cache;
 }
 
+/* The thread's cache of the pool, or NULL. By the way, caches whose pools have gone are let go. */
+static struct qyi_pool_cache *look_for(const struct qy_pool *pool)
+{
+    for (struct qyi_pool_cache **link = &qyi_my_pools.caches; *link != NULL;) {
+        struct qyi_pool_cache *cache = *link;
+        if (atomic_load_explicit(&cache->pool, memory_order_acquire) == NULL) { /* pairs with the release in disown */
+            forget(link);
+            continue;
+        }
+        if (cache->serial == pool->serial) {
+            set_slot(cache);
+            return cache;
+        }
+        link = &cache->next_mine;
+    }
+    return NULL;
+}
+
 struct qyi_pool_cache *qyi_pool_cache_find(struct qy_pool *pool)
 {
-    struct qyi_pool_cache *at_hand = qyi_pool_cache_at_hand(pool);
-    if (at_hand != NULL || pool->cache_room == 0)
+    struct qyi_pool_cache *at_hand = qyi_pool_slot(pool);
+    if (pool->cache_room == 0)
+        return NULL;
+    if (at_hand != NULL && at_hand->serial == pool->serial)
         return at_hand;
     if (!qyi_thread_is_attached()) {
         if (qyi_thread_attach(false) == NULL)
@@ -226,18 +261,8 @@ struct qyi_pool_cache *qyi_pool_cache_find(struct qy_pool *pool)
     }
     if (qyi_my_pools.ended)
         return NULL;
-    for (struct qyi_pool_cache **link = &qyi_my_pools.caches; *link != NULL;) {
-        struct qyi_pool_cache *cache = *link;
-        if (cache->serial == pool->serial) {
-            set_slot(cache);
-            return cache;
-        }
-        if (atomic_load_explicit(&cache->pool, memory_order_acquire) == NULL) /* pairs with the release in disown */
-            forget(link);
-        else
-            link = &cache->next_mine;
-    }
-    return make(pool);
+    struct qyi_pool_cache *cache = look_for(pool);
+    return cache != NULL ? cache : make(pool);
 }
 
 /* What the thread keeps of one pool goes to the depot. */
@@ -317,7 +342,7 @@ bool qyi_pool_caches_prepare(void)
 void qyi_pool_register(struct qy_pool *pool)
 {
     pool->serial = atomic_fetch_add_explicit(&registry.last_serial, 1, memory_order_relaxed) + 1;
-    pool->slot_offset = (uint32_t)(pool->serial % QYI_POOL_SLOTS * sizeof(struct qyi_pool_slot));
+    pool->slot_offset = (char *)&qyi_my_pools.slot[pool->serial % QYI_POOL_SLOTS] - (char *)__builtin_thread_pointer();
     qyi_fork_check();
     qyi_lock(&registry.lock);
     if (!registry.hooked) {
