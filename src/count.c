@@ -14,13 +14,14 @@ void qyi_counts_set(uint32_t first, unsigned class)
         counts->before = i << QYI_GRANULE_SHIFT;
         counts->block_count = interior->block_count;
         counts->cell_shift = qyi_class_is_common(class) ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT;
+        counts->block_bytes = interior->bytes;
         counts->cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE;
     }
 }
 
 void qyi_counts_open(uint32_t first, unsigned class)
 {
-    for (uint32_t i = 0; i < qyi_classes[class].granule_count; i++) /* release: pairs with qyi_cell_to_share */
+    for (uint32_t i = 0; i < qyi_classes[class].granule_count; i++) /* release: pairs with qyi_counted_to_share */
         atomic_store_explicit(&qyi_counts_at(first + i)->shareable, qyi_interiors[class].block_count,
                               memory_order_release);
 }

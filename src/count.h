@@ -88,7 +88,8 @@ struct qyi_counts {
     uint32_t before;     /* bytes of the slab before this granule */
     uint32_t block_count;
     uint32_t cell_shift;
-    char *cells;                /* the slab's first */
+    char *cells; /* the slab's first */
+    uint32_t block_bytes;
     _Atomic uint32_t shareable; /* block_count when all granules of the slab have the counted flag; 0 before */
 };
 
@@ -109,30 +110,48 @@ void qyi_counts_open(uint32_t first, unsigned class);
 /* That has been done. The first granule has the counted flag. */
 bool qyi_counts_are_open(uint32_t first, unsigned class);
 
-QYI_INLINE struct qyi_cell *qyi_cell_in(const struct qyi_counts *counts, size_t offset, uint32_t blocks)
+/* Where a pointer into a slab that has cells points to. */
+struct qyi_counted {
+    const struct qyi_counts *counts;
+    uint32_t bytes; /* from the slab's start */
+    uint32_t block; /* the block's number */
+};
+
+/* offset is the pointer's in the region. False: it is in none of so many blocks. */
+QYI_INLINE bool qyi_counted_find(struct qyi_counted *counted, const struct qyi_counts *counts, size_t offset,
+                                 uint32_t blocks)
 {
-    const uint64_t in_slab = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
-    const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
-    if (QYI_UNLIKELY(block >= blocks))
-        return NULL;
-    return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
+    counted->counts = counts;
+    counted->bytes = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
+    counted->block = (uint32_t)((uint64_t)counted->bytes * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+    return QYI_LIKELY(counted->block < blocks);
+}
+
+/* The pointer at offset is in a block; its granule has the counted flag. */
+QYI_INLINE bool qyi_counted_at(struct qyi_counted *counted, size_t offset)
+{
+    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
+    return qyi_counted_find(counted, counts, offset, counts->block_count);
+}
+
+/* The same for who wants to add a reference; false also if the block is not shareable yet. */
+QYI_INLINE bool qyi_counted_to_share(struct qyi_counted *counted, size_t offset)
+{
+    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
+    /* acquire: pairs with C0, so that whoever gets the new reference from us finds the flag in every granule */
+    return qyi_counted_find(counted, counts, offset, atomic_load_explicit(&counts->shareable, memory_order_acquire));
+}
+
+QYI_INLINE struct qyi_cell *qyi_counted_cell(const struct qyi_counted *counted)
+{
+    return (struct qyi_cell *)(counted->counts->cells + ((size_t)counted->block << counted->counts->cell_shift));
 }
 
 /* The cell of the block around p; NULL if p is in none. p's granule has the counted flag. */
 QYI_INLINE struct qyi_cell *qyi_cell_of(const void *p)
 {
-    const size_t offset = qyi_region_offset(p);
-    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    return qyi_cell_in(counts, offset, counts->block_count);
-}
-
-/* The same for who wants to add a reference; NULL also if the block is not shareable yet. */
-QYI_INLINE struct qyi_cell *qyi_cell_to_share(const void *p)
-{
-    const size_t offset = qyi_region_offset(p);
-    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    /* acquire: pairs with C0, so that whoever gets the new reference from us finds the flag in every granule */
-    return qyi_cell_in(counts, offset, atomic_load_explicit(&counts->shareable, memory_order_acquire));
+    struct qyi_counted counted;
+    return qyi_counted_at(&counted, qyi_region_offset(p)) ? qyi_counted_cell(&counted) : NULL;
 }
 
 /* False: there would be more than QYI_COUNT_MAX references. */

@@ -88,6 +88,7 @@ quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
 	include/quarry/pool.h \
 	include/quarry/quarry.h \
+	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
 	include/quarry/slice.h
 

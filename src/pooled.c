@@ -40,6 +40,8 @@ static void set_counts(uint32_t first, const struct qyi_pooled *run)
             .block_count = run->count,
             .cell_shift = spread_bytes <= QYI_CELLS_BYTES ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT,
             .cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE,
+            .block_bytes = (uint32_t)run->stride,
+            .shareable = run->count, /* at once: nobody has a buffer of it yet */
         };
     }
 }

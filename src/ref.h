@@ -17,19 +17,24 @@ int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_release_slow(const void *p, uint32_t count);
 int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
 _Noreturn void qyi_too_many_references(const void *p);
+_Noreturn void qyi_released_too_often(const void *p);
+
+/* The offset of p in the region, and the entry of its granule; 0 for memory that is not ours. */
+QYI_INLINE uint64_t qyi_ref_entry(const void *p, size_t *offset)
+{
+    *offset = qyi_region_offset(p);
+    return QYI_LIKELY(qyi_region_has(*offset)) ? qyi_entry_acquire(*offset >> QYI_GRANULE_SHIFT) : 0;
+}
 
 /* True: done. Otherwise it is a case for qyi_retain_slow. */
 QYI_INLINE bool qyi_retain_fast(const void *p, uint32_t count)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
+    size_t offset;
+    struct qyi_counted counted;
+    if (QYI_UNLIKELY((qyi_ref_entry(p, &offset) & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!qyi_counted_to_share(&counted, offset)))
         return false;
-    if (QYI_UNLIKELY((qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT) & QYI_ENTRY_COUNTED) == 0))
-        return false;
-    struct qyi_cell *cell = qyi_cell_to_share(p);
-    if (QYI_UNLIKELY(cell == NULL))
-        return false;
-    if (QYI_UNLIKELY(!qyi_count_add(cell, count)))
+    if (QYI_UNLIKELY(!qyi_count_add(qyi_counted_cell(&counted), count)))
         qyi_too_many_references(p);
     return true;
 }
@@ -43,26 +48,34 @@ QYI_INLINE int qyi_retain(const void *p, uint32_t count)
 /* 0 or -1 and errno. */
 QYI_INLINE int qyi_release(const void *p)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
-        return qyi_release_slow(p, 1);
-    const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
+    size_t offset;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
     if ((entry & QYI_ENTRY_COUNTED) != 0) {
-        struct qyi_cell *cell = qyi_cell_of(p);
-        if (QYI_UNLIKELY(cell == NULL))
+        struct qyi_counted counted;
+        if (QYI_UNLIKELY(!qyi_counted_at(&counted, offset)))
             return qyi_release_slow(p, 1);
-        if (QYI_UNLIKELY(qyi_count_drop(cell, 1) != QYI_DROPPED)) /* the last: see C4 */
+        if (QYI_UNLIKELY(qyi_count_drop(qyi_counted_cell(&counted), 1) != QYI_DROPPED)) /* the last: see C4 */
             return qyi_release_last(p, entry);
         return 0;
     }
-    struct qyi_magazines *mine = qyi_my_magazines();
-    if (QYI_UNLIKELY((entry ^ mine->key) >= QYI_ENTRY_PLAIN_LIMIT))
+    if (QYI_UNLIKELY(entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0))
         return qyi_release_slow(p, 1);
     const struct qyi_place place = qyi_place_of(p, entry);
-    struct qyi_magazine *magazine =
-        (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-    if (!qyi_place_is_block(&place) || QYI_UNLIKELY(!qyi_magazine_push(magazine, qyi_place_start(&place))))
+    if (!qyi_place_is_block(&place))
         return qyi_release_slow(p, 1);
+    struct qyi_magazines *mine = qyi_my_magazines();
+    void *start = qyi_place_start(&place);
+    if (QYI_LIKELY((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)) {
+        struct qyi_magazine *magazine =
+            (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+        /* Usually it is the start. To store p itself frees the next malloc from waiting for two multiplications: the compiler
+         * must not see that it is the same. */
+        const void *same = p;
+        __asm__("" : "+r"(same));
+        if (QYI_LIKELY(qyi_magazine_push(magazine, start == p ? (void *)same : start)))
+            return 0;
+    }
+    qyi_free_last(start, entry);
     return 0;
 }
 

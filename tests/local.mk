@@ -314,6 +314,17 @@ endif WITH_LIBRARY
 
 .PHONY: check-soak
 
+# The C++ header, with the core: a unit test by its name.
+if HAVE_CXX
+check_PROGRAMS += tests/test_cxx_buffers
+TESTS          += tests/test_cxx_buffers tests/cxx_header.sh
+
+tests_test_cxx_buffers_SOURCES = tests/cxx_buffers.cc
+tests_test_cxx_buffers_LDADD   = libquarry-core.la
+endif HAVE_CXX
+
+EXTRA_DIST += tests/cxx_header.sh
+
 # Outside the condition, so that the package is complete however it was configured.
 EXTRA_DIST += \
 	$(blackbox_scripts) \

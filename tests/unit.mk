@@ -10,8 +10,8 @@ unit_programs = \
 	tests/test_heap \
 	tests/test_lock \
 	tests/test_options \
-	tests/test_ref \
 	tests/test_pool \
+	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
@@ -51,13 +51,14 @@ tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
 
-tests_test_ref_CPPFLAGS = $(unit_cppflags)
-tests_test_ref_CFLAGS   = $(unit_cflags)
-tests_test_ref_LDADD    = $(unit_ldadd)
 tests_test_pool_CPPFLAGS = $(unit_cppflags)
 tests_test_pool_CFLAGS   = $(unit_cflags)
 tests_test_pool_LDADD    = $(unit_ldadd)
 EXTRA_DIST              += tests/models/pool.pml
+
+tests_test_ref_CPPFLAGS = $(unit_cppflags)
+tests_test_ref_CFLAGS   = $(unit_cflags)
+tests_test_ref_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
