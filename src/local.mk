@@ -81,6 +81,7 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/chain.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
 	include/quarry/slice.h
