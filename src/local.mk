@@ -33,7 +33,8 @@ quarry_core_sources = \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
 	src/slice.c \
-	src/slices.c
+	src/slices.c src/slices.h \
+	src/chain.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
