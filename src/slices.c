@@ -4,9 +4,11 @@
  * Neighbours in an array that lie in one block are one addition or subtraction together: the atomic operation is most of
  * what a reference costs.
  */
-#include "quarry/slice.h"
+#include "slices.h"
 
 #include "ref.h"
+
+#include "quarry/slice.h"
 
 #include <errno.h>
 #include <string.h>
@@ -158,10 +160,26 @@ static size_t drop_run(const qy_slice *slices, size_t count)
     return length;
 }
 
-void qy_slices_drop(qy_slice *slices, size_t count)
+void qyi_slices_release(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;)
         done += drop_run(&slices[done], count - done);
+}
+
+bool qyi_slices_are_one(const qy_slice *slices, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
+            return false;
+    }
+    uint32_t owners;
+    const void *owner;
+    return count == 0 || same_block(slices, count, &owners, &owner) == count;
+}
+
+void qy_slices_drop(qy_slice *slices, size_t count)
+{
+    qyi_slices_release(slices, count);
     forget(slices, count);
 }
 

@@ -77,6 +77,7 @@ searches()
     echo must_hold count -DTHREADS=3 -DADDS=2 -DREUSES=0
     echo must_hold count -DTHREADS=2 -DADDS=2 -DREUSES=1
     echo must_hold cells
+    echo must_hold pool -DROUNDS=4
     for mutation in DELETE_UNANNOUNCED NEXT_AFTER_COLLECT COUNT_AFTER_BITS ANNOUNCE_BEFORE_BITS \
         DROP_FOREIGN_NEWS PUSH_WITHOUT_CAS PUSH_ALWAYS COUNT_NOT_TAKEN; do
         echo must_fail remote -DMOVES=1 "-D$mutation"
@@ -88,6 +89,9 @@ searches()
     for mutation in ONE_ROUND NOT_CLOSED FLAG_NOT_RELEASE FLAG_NOT_ACQUIRE OPEN_NOT_RELEASE OPEN_NOT_ACQUIRE \
         NO_LOCK; do
         echo must_fail cells "-D$mutation"
+    done
+    for mutation in NO_BARRIER NO_WAIT LOOK_FIRST LEAVE_EARLY; do
+        echo must_fail pool "-D$mutation"
     done
     if [ -n "${MODEL_SOAK-}" ]; then
         echo must_hold remote -DMOVES=2 -DREUSES=1

@@ -211,11 +211,11 @@ END_TEST
 /* A run consists of whole granules, its block of whole pages. */
 START_TEST(test_what_lies_behind_a_large_block_is_refused)
 {
-    char *block = qyi_malloc(70000);
+    char *block = qyi_malloc(2 * QYI_GRANULE_BYTES + 5000);
     const size_t usable = qyi_usable_size(block, "test");
     require(qy_retain(block + usable - 1) == 0);
     refuse(block + usable);
-    refuse(block + 2 * QYI_GRANULE_BYTES - 1);
+    refuse(block + 3 * QYI_GRANULE_BYTES - 1);
     qyi_free(block);
     qyi_free(block);
 }
@@ -553,7 +553,7 @@ static void *retain_by_start(void *argument)
 
 START_TEST(test_no_block_is_shared_before_its_slab_is_counted_everywhere)
 {
-    enum { BYTES = 40960 }; /* the second one lies across a border */
+    enum { BYTES = QYI_GRANULE_BYTES / 8 * 5 }; /* the second one lies across a border */
     char *blocks[2] = {qyi_malloc(BYTES), qyi_malloc(BYTES)};
     char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(blocks[0])));
     struct half_done half = {.block = slab + BYTES, .border = slab + QYI_GRANULE_BYTES};
@@ -584,7 +584,7 @@ END_TEST
 /* The same in a child that was forked at that moment: nobody will finish what was begun. */
 START_TEST(test_a_child_finishes_what_a_fork_has_interrupted)
 {
-    enum { BYTES = 40960 };
+    enum { BYTES = QYI_GRANULE_BYTES / 8 * 5 };
     char *blocks[2] = {qyi_malloc(BYTES), qyi_malloc(BYTES)};
     char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(blocks[0])));
     const uint32_t first = qyi_slab_granule(unit_slab_of(slab));
