@@ -115,6 +115,17 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
     return 0;
 }
 
+QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+{
+    if (entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0)
+        return qyi_release_slow(p, 1);
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (!qyi_place_is_block(&place))
+        return fail(EINVAL);
+    qyi_free_last(qyi_place_start(&place), entry);
+    return 0;
+}
+
 QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
 {
     if (p == NULL || count == 0)
