@@ -13,6 +13,7 @@ void qyi_counts_set(uint32_t first, unsigned class)
             .block_count = interior->block_count,
             .cell_shift = qyi_class_is_common(class) ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT,
             .cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE,
+            .block_bytes = interior->bytes,
         };
     }
 }

@@ -85,6 +85,7 @@ struct qyi_counts {
     uint32_t block_count;
     uint32_t cell_shift;
     char *cells; /* the slab's first */
+    uint32_t block_bytes;
 };
 
 static_assert(sizeof(struct qyi_counts) <= QYI_CACHE_LINE, "the cells begin at the next line");
@@ -107,6 +108,20 @@ QYI_INLINE struct qyi_cell *qyi_cell_of(const void *p)
     const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
     if (QYI_UNLIKELY(block >= counts->block_count))
         return NULL;
+    return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
+}
+
+/* The same, and the block's extent. */
+QYI_INLINE struct qyi_cell *qyi_cell_and_block_of(const void *p, const char **start, size_t *bytes)
+{
+    const size_t offset = qyi_region_offset(p);
+    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
+    const uint64_t in_slab = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
+    const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+    if (QYI_UNLIKELY(block >= counts->block_count))
+        return NULL;
+    *bytes = counts->block_bytes;
+    *start = (const char *)p - in_slab + (size_t)block * counts->block_bytes;
     return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
 }
 

@@ -71,25 +71,6 @@ QYI_INLINE int qyi_release(const void *p)
     return 0;
 }
 
-/* Drop count references, at least 1. 0 or -1 and errno. */
-QYI_INLINE int qyi_release_n(const void *p, uint32_t count)
-{
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_LIKELY(count != 1 && qyi_region_has(offset))) {
-        const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
-        struct qyi_cell *cell = qyi_counted_cell(p, entry);
-        if (QYI_LIKELY(cell != NULL)) {
-            const enum qyi_dropped dropped = qyi_count_drop(cell, count);
-            if (QYI_LIKELY(dropped == QYI_DROPPED))
-                return 0;
-            if (QYI_LIKELY(dropped == QYI_DROPPED_LAST))
-                return qyi_release_last(p, entry);
-            qyi_too_many_releases(p);
-        }
-    }
-    return qyi_release_slow(p, count);
-}
-
 /* What a pointer points into. */
 struct qyi_ref_target {
     void *base;
