@@ -18,7 +18,7 @@ int qyi_release_slow(const void *p, uint32_t count);
 int qyi_release_last(const void *p, uint64_t entry);      /* free the block around p, a slab's; returns 0 */
 int qyi_release_uncounted(const void *p, uint64_t entry); /* p's granule has no counted flag; 0, or -1 and errno */
 _Noreturn void qyi_too_many_references(const void *p);
-_Noreturn void qyi_released_too_often(const void *p);
+_Noreturn void qyi_too_many_releases(const void *p);
 
 /* The offset of p in the region, and the entry of its granule; 0 for memory that is not ours. */
 QYI_INLINE uint64_t qyi_ref_entry(const void *p, size_t *offset)

@@ -5,6 +5,7 @@ if HAVE_CHECK
 
 unit_programs = \
 	tests/test_alloc \
+	tests/test_chain \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
@@ -30,6 +31,10 @@ unit_ldadd    = libquarry-core.la $(CHECK_LIBS)
 tests_test_alloc_CPPFLAGS = $(unit_cppflags)
 tests_test_alloc_CFLAGS   = $(unit_cflags)
 tests_test_alloc_LDADD    = $(unit_ldadd)
+
+tests_test_chain_CPPFLAGS = $(unit_cppflags)
+tests_test_chain_CFLAGS   = $(unit_cflags)
+tests_test_chain_LDADD    = $(unit_ldadd)
 
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)
@@ -94,4 +99,5 @@ TESTS              += tests/run_models.sh
 
 EXTRA_DIST += \
 	tests/models/remote.pml \
+	tests/starve.h \
 	tests/unit.h
