@@ -87,8 +87,8 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
-	include/quarry/pool.h \
 	include/quarry/chain.h \
+	include/quarry/pool.h \
 	include/quarry/quarry.h \
 	include/quarry/quarry.hpp \
 	include/quarry/ref.h \

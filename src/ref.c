@@ -26,7 +26,7 @@ void qyi_too_many_references(const void *p)
     qyi_fatal_pointer("qy_retain", p, 0, "too many references");
 }
 
-void qyi_released_too_often(const void *p)
+void qyi_too_many_releases(const void *p)
 {
     qyi_fatal_pointer("qy_release", p, 0, "released more often than retained");
 }
@@ -98,7 +98,7 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
                                      : count == 1 ? QYI_DROPPED_LAST
                                                   : QYI_DROPPED_MORE;
     if (dropped == QYI_DROPPED_MORE)
-        qyi_released_too_often(p);
+        qyi_too_many_releases(p);
     if (dropped == QYI_DROPPED_LAST)
         qyi_free_last(start, entry);
 }
@@ -111,6 +111,17 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
+    qyi_free_last(qyi_place_start(&place), entry);
+    return 0;
+}
+
+QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+{
+    if (entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0)
+        return qyi_release_slow(p, 1);
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (!qyi_place_is_block(&place))
+        return fail(EINVAL);
     qyi_free_last(qyi_place_start(&place), entry);
     return 0;
 }

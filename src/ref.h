@@ -15,9 +15,10 @@
 
 int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_release_slow(const void *p, uint32_t count);
-int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
+int qyi_release_last(const void *p, uint64_t entry);      /* free the block around p, a slab's; returns 0 */
+int qyi_release_uncounted(const void *p, uint64_t entry); /* p's granule has no counted flag; 0, or -1 and errno */
 _Noreturn void qyi_too_many_references(const void *p);
-_Noreturn void qyi_released_too_often(const void *p);
+_Noreturn void qyi_too_many_releases(const void *p);
 
 /* The offset of p in the region, and the entry of its granule; 0 for memory that is not ours. */
 QYI_INLINE uint64_t qyi_ref_entry(const void *p, size_t *offset)
@@ -58,25 +59,22 @@ QYI_INLINE int qyi_release(const void *p)
             return qyi_release_last(p, entry);
         return 0;
     }
-    if (QYI_UNLIKELY(entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0))
-        return qyi_release_slow(p, 1);
-    const struct qyi_place place = qyi_place_of(p, entry);
-    if (!qyi_place_is_block(&place))
-        return qyi_release_slow(p, 1);
     struct qyi_magazines *mine = qyi_my_magazines();
-    void *start = qyi_place_start(&place);
     if (QYI_LIKELY((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)) {
-        struct qyi_magazine *magazine =
-            (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-        /* Usually it is the start. To store p itself frees the next malloc from waiting for two multiplications: the compiler
-         * must not see that it is the same. */
-        const void *same = p;
-        __asm__("" : "+r"(same));
-        if (QYI_LIKELY(qyi_magazine_push(magazine, start == p ? (void *)same : start)))
-            return 0;
+        /* A thread's own slabs are of one granule each. Usually p is the start of a block, and pushed as it is: what malloc
+         * returns next does not wait for multiplications then. */
+        const struct qyi_interior *interior =
+            (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+        const uint32_t within = offset % QYI_GRANULE_BYTES;
+        const uint32_t block = qyi_block_around(interior, within);
+        if (QYI_LIKELY(block * interior->bytes == within && block < interior->block_count)) {
+            struct qyi_magazine *magazine =
+                (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+            if (QYI_LIKELY(qyi_magazine_push(magazine, (void *)p)))
+                return 0;
+        }
     }
-    qyi_free_last(start, entry);
-    return 0;
+    return qyi_release_uncounted(p, entry);
 }
 
 /* What a pointer points into. */

@@ -4,55 +4,16 @@
  * Neighbours in an array that lie in one block are one addition or subtraction together: the atomic operation is most of
  * what a reference costs.
  */
+#include "quarry/slice.h"
+
 #include "slices.h"
 
 #include "ref.h"
-
-#include "quarry/slice.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const qy_slice empty;
-
-/* The block around p: [start, end). Empty for memory that is not ours. */
-struct extent {
-    const char *start, *end;
-};
-
-static struct extent extent_around(const void *p)
-{
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    const bool found = qyi_ref_find(p, &target);
-    errno = saved_errno;
-    const char *start = found ? target.base : NULL;
-    return (struct extent){.start = start, .end = found ? start + target.bytes : NULL};
-}
-
-/* How many of the slices, from the first on, lie in the block of the first one that owns anything; *owners: those that
- * own a reference, *owner: one of them. */
-static size_t same_block(const qy_slice *slices, size_t count, uint32_t *owners, const void **owner)
-{
-    struct extent extent = {NULL, NULL};
-    size_t i;
-    *owners = 0;
-    for (i = 0; i < count && *owners < UINT32_MAX; i++) {
-        const char *p = slices[i].iov_base;
-        if (slices[i].iov_len == 0)
-            continue;
-        if (*owners == 0) {
-            *owner = p;
-        } else {
-            if (extent.start == NULL)
-                extent = extent_around(*owner);
-            if (p < extent.start || p >= extent.end)
-                break;
-        }
-        ++*owners;
-    }
-    return i;
-}
 
 static void forget(qy_slice *slices, size_t count)
 {
@@ -60,72 +21,107 @@ static void forget(qy_slice *slices, size_t count)
         memset(slices, 0, count * sizeof *slices);
 }
 
-/* The block around a pointer into a slab that has cells. */
+/* The block around a pointer: bytes from start on, none for memory that is not ours; and its cell, if a slab's with cells. */
 struct block {
-    uint64_t entry;
     const char *start;
     size_t bytes;
     struct qyi_cell *cell;
+    uint64_t entry;
 };
 
-/* False: it is another kind of memory, or (to_share) not shareable yet. */
-QYI_INLINE bool block_around(const char *p, bool to_share, struct block *block)
+static QYI_NOINLINE struct block block_slow(const void *p)
+{
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool found = qyi_ref_find(p, &target);
+    errno = saved_errno;
+    return found ? (struct block){.start = target.base, .bytes = target.bytes} : (struct block){.start = p};
+}
+
+/* to_share: the cell is for adding references, and left out while these would be too early (C0). */
+QYI_INLINE struct block block_around(const char *p, bool to_share)
 {
     size_t offset;
     struct qyi_counted counted;
-    block->entry = qyi_ref_entry(p, &offset);
-    if ((block->entry & QYI_ENTRY_COUNTED) == 0 ||
-        !(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset)))
-        return false;
-    block->bytes = counted.counts->block_bytes;
-    block->start = p - (counted.bytes - counted.block * block->bytes);
-    block->cell = qyi_counted_cell(&counted);
-    return true;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset))))
+        return block_slow(p);
+    const size_t bytes = counted.counts->block_bytes;
+    return (struct block){.start = p - (counted.bytes - counted.block * bytes),
+                          .bytes = bytes,
+                          .cell = qyi_counted_cell(&counted),
+                          .entry = entry};
 }
 
-/* As same_block, when the first slice's block is known. */
-QYI_INLINE size_t in_block(const qy_slice *slices, size_t count, const struct block *block, uint32_t *owners)
+QYI_INLINE size_t offset_in(const struct block *block, const void *p)
 {
-    const size_t limit = qyi_min(count, QYI_COUNT_MAX);
-    size_t i;
-    *owners = 0;
-    for (i = 0; i < limit; i++) {
-        const size_t within = (size_t)((const char *)slices[i].iov_base - block->start);
-        const bool owns = slices[i].iov_len != 0;
-        if (within >= block->bytes && owns)
+    return (size_t)((const char *)p - block->start);
+}
+
+/* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
+QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
+        const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
+        const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
+        if (qyi_max(a, b) >= block->bytes)
             break;
-        *owners += owns;
     }
-    return i;
+    while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
+        i++;
+    return qyi_max(i, 1);
 }
 
-/* Add a reference for each of the first slices; *length: how many. Returns 0; or -1, and none has been added. */
-static int retain_run(const qy_slice *slices, size_t count, size_t *length)
+QYI_INLINE int retain_run(const struct block *block, const void *p, uint32_t count)
 {
-    struct block block;
-    uint32_t owners;
-    if (QYI_LIKELY(slices->iov_len != 0 && block_around(slices->iov_base, true, &block))) {
-        *length = in_block(slices, count, &block, &owners);
-        if (QYI_UNLIKELY(!qyi_count_add(block.cell, owners)))
-            qyi_too_many_references(slices->iov_base);
-        return 0;
-    }
-    const void *owner;
-    *length = same_block(slices, count, &owners, &owner);
-    return owners == 0 ? 0 : qyi_retain(owner, owners);
+    if (QYI_UNLIKELY(block->cell == NULL))
+        return qyi_retain_slow(p, count);
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+        qyi_too_many_references(p);
+    return 0;
 }
 
-int qy_slices_retain(const qy_slice *slices, size_t count)
+QYI_INLINE void release_run(const struct block *block, const void *p, uint32_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        size_t length;
-        if (QYI_UNLIKELY(retain_run(&slices[done], count - done, &length) != 0)) {
+    if (QYI_UNLIKELY(block->cell == NULL)) {
+        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
+        return;
+    }
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
+    if (QYI_LIKELY(dropped == QYI_DROPPED))
+        return;
+    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
+        qyi_too_many_releases(p);
+    (void)qyi_release_last(p, block->entry);
+}
+
+/* A run has at most this many references. */
+static const size_t RUN_MAX = QYI_COUNT_MAX;
+
+void qyi_slices_release(const qy_slice *slices, size_t count)
+{
+    while (count > 1) {
+        const struct block block = block_around(slices->iov_base, false);
+        const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
+        release_run(&block, slices->iov_base, (uint32_t)length);
+        slices += length;
+        count -= length;
+    }
+    if (count != 0)
+        (void)qyi_release(slices->iov_base);
+}
+
+int qyi_slices_retain(const qy_slice *slices, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        const void *first = slices[done].iov_base;
+        const struct block block = block_around(first, true);
+        const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
+        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
             const int error = errno;
-            for (size_t i = 0; i < done; i++) {
-                if (slices[i].iov_len != 0)
-                    qyi_release(slices[i].iov_base);
-            }
+            qyi_slices_release(slices, done);
             errno = error;
             return -1;
         }
@@ -134,52 +130,51 @@ int qy_slices_retain(const qy_slice *slices, size_t count)
     return 0;
 }
 
-/* Drop the references of the first slices; returns how many they are. */
-static size_t drop_run(const qy_slice *slices, size_t count)
-{
-    struct block block;
-    uint32_t owners;
-    if (slices->iov_len == 0)
-        return 1;
-    if (QYI_UNLIKELY(!block_around(slices->iov_base, false, &block))) {
-        if (block.entry != 0 && (block.entry & QYI_ENTRY_LARGE) == 0) {
-            (void)qyi_release(slices->iov_base); /* in a slab without cells it is its block's only owner */
-            return 1;
-        }
-        const void *owner;
-        const size_t length = same_block(slices, count, &owners, &owner);
-        (void)qyi_release_slow(owner, owners);
-        return length;
-    }
-    const size_t length = in_block(slices, count, &block, &owners);
-    const enum qyi_dropped dropped = qyi_count_drop(block.cell, owners);
-    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
-        qyi_released_too_often(slices->iov_base);
-    if (dropped == QYI_DROPPED_LAST)
-        (void)qyi_release_last(slices->iov_base, block.entry);
-    return length;
-}
-
-void qyi_slices_release(const qy_slice *slices, size_t count)
-{
-    for (size_t done = 0; done < count;)
-        done += drop_run(&slices[done], count - done);
-}
-
 bool qyi_slices_are_one(const qy_slice *slices, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
             return false;
     }
-    uint32_t owners;
-    const void *owner;
-    return count == 0 || same_block(slices, count, &owners, &owner) == count;
+    const struct block block = block_around(slices->iov_base, false);
+    return run_length(&block, slices, count) == count;
+}
+
+/* ---- arrays with empty slices among them ---- */
+
+/* The first stretch of slices that own something: from *start on. Returns its length, 0 if there are no more. */
+static size_t next_owners(const qy_slice *slices, size_t count, size_t *start)
+{
+    while (*start < count && slices[*start].iov_len == 0)
+        ++*start;
+    size_t end = *start;
+    while (end < count && slices[end].iov_len != 0)
+        end++;
+    return end - *start;
+}
+
+int qy_slices_retain(const qy_slice *slices, size_t count)
+{
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length) {
+        if (qyi_slices_retain(&slices[start], length) != 0) {
+            const int error = errno;
+            for (size_t i = 0; i < start; i++) {
+                if (slices[i].iov_len != 0)
+                    qyi_release(slices[i].iov_base);
+            }
+            errno = error;
+            return -1;
+        }
+    }
+    return 0;
 }
 
 void qy_slices_drop(qy_slice *slices, size_t count)
 {
-    qyi_slices_release(slices, count);
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length)
+        qyi_slices_release(&slices[start], length);
     forget(slices, count);
 }
 

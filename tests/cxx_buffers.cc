@@ -238,6 +238,98 @@ void slices_are_shared_by_threads()
     CHECK(references(shared) == 1);
 }
 
+#ifdef QUARRY_HPP_CHAIN
+
+std::string text_of(const quarry::chain &chain)
+{
+    std::string text;
+    for (const slice &part : chain)
+        text += part.view();
+    return text;
+}
+
+void chain_takes_lends_and_gives_back()
+{
+    const slice whole = slice::copy("header body trailer");
+    quarry::chain chain;
+    slice header = whole.sub(0, 7);
+    chain.push(std::move(header));
+    CHECK(header.empty() && references(whole) == 2);
+    chain.push_clone(whole.sub(7, 5));
+    chain.push_front(slice::copy("> "));
+    const std::array<slice, 2> ends{whole.sub(12, 3), slice::copy("!")};
+    chain.push_clones(ends.data(), ends.size());
+    CHECK(text_of(chain) == "> header body tra!" && chain.bytes() == 18);
+    char copied[8] = "";
+    CHECK(chain.copy_out(2, copied, 6) == 6 && std::string_view(copied) == "header");
+    chain.drain(2);
+    CHECK(chain.take(6).view() == "header");
+    quarry::chain front = chain.split(6);
+    CHECK(text_of(front) == " body " && text_of(chain) == "tra!");
+    front.append(std::move(chain));
+    CHECK(text_of(front) == " body tra!" && chain.empty() && chain.size() == 0);
+    front.coalesce(front.bytes());
+    CHECK(front.begin()->view() == " body tra!");
+    front.clear();
+    CHECK(front.empty() && references(whole) == 2);
+}
+
+void chain_moves_with_its_slices()
+{
+    const slice whole = slice::copy("abcdefghijklmnop");
+    quarry::chain a;
+    for (std::size_t i = 0; i < 16; i += 2)
+        a.push(whole.sub(i, 1)); /* not neighbours */
+    quarry::chain b = std::move(a);
+    CHECK(a.empty() && text_of(b) == "acegikmo" && references(whole) == 9);
+    quarry::chain c;
+    c.push(slice::copy("gone"));
+    c = std::move(b);
+    CHECK(text_of(c) == "acegikmo" && b.empty());
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    CHECK(writev(ends[1], c.iov(), static_cast<int>(c.size())) == 8);
+    close(ends[0]);
+    close(ends[1]);
+    c = quarry::chain();
+    CHECK(references(whole) == 1);
+}
+
+void chain_errors_leave_the_slice_with_the_caller()
+{
+    quarry::chain chain;
+    CHECK(errno_of([&] { chain.drain(1); }) == ERANGE);
+    CHECK(errno_of([&] { (void)chain.take(1); }) == ERANGE);
+    CHECK(errno_of([&] { (void)chain.split(1); }) == ERANGE);
+    CHECK(errno_of([&] { chain.coalesce(1); }) == ERANGE);
+    CHECK(chain.empty() && chain.take(0).empty());
+}
+
+void chain_reports_watermarks_until_it_ends()
+{
+    int high = 0, low = 0;
+    std::pair<int *, int *> counters(&high, &low);
+    qy_chain_marks marks = {};
+    marks.high = 4;
+    marks.low = 1;
+    marks.on_high = [](qy_chain *, void *context) { ++*static_cast<std::pair<int *, int *> *>(context)->first; };
+    marks.on_low = [](qy_chain *, void *context) { ++*static_cast<std::pair<int *, int *> *>(context)->second; };
+    marks.context = &counters;
+    {
+        quarry::chain chain;
+        chain.watch(&marks);
+        chain.push(slice::copy("abcd"));
+        CHECK(high == 1 && low == 0);
+        chain.drain(3);
+        CHECK(low == 1);
+        chain.push(slice::copy("abcd"));
+        CHECK(high == 2);
+    }
+    CHECK(low == 1);
+}
+
+#endif
+
 struct alignas(128) aligned {
     char byte;
 };
@@ -366,6 +458,12 @@ int main()
     allocator_serves_containers();
     memory_of_a_container_can_be_sliced();
     resource_serves_pmr();
+#ifdef QUARRY_HPP_CHAIN
+    chain_takes_lends_and_gives_back();
+    chain_moves_with_its_slices();
+    chain_errors_leave_the_slice_with_the_caller();
+    chain_reports_watermarks_until_it_ends();
+#endif
 #ifdef QUARRY_HPP_POOL
     pool_makes_resets_and_destroys_its_objects();
     pool_reports_constructors_that_throw();

@@ -2,6 +2,7 @@
  * quarry.hpp: Quarry for C++17. A header over the C functions; it needs nothing but the standard library.
  *
  *     quarry::slice            counted bytes (slice.h): moves, never copies silently, drops its reference at the end
+ *     quarry::chain            a queue of slices that writev() takes as it stands (chain.h)
  *     quarry::allocator<T>     for containers
  *     quarry::resource()       for std::pmr
  *     quarry::pool<T>, pooled_ptr<T>     objects that are used again and again (pool.h)
@@ -20,6 +21,10 @@
 #include "quarry/quarry.h"
 #include "quarry/ref.h"
 #include "quarry/slice.h"
+#if __has_include("quarry/chain.h")
+#include "quarry/chain.h"
+#define QUARRY_HPP_CHAIN 1
+#endif
 #if __has_include("quarry/pool.h")
 #include "quarry/pool.h"
 #define QUARRY_HPP_POOL 1
@@ -441,6 +446,192 @@ inline void reset(slice *slices, std::size_t count) noexcept
     if (count != 0)
         qy_slices_drop(const_cast<qy_slice *>(iov(slices)), count); /* the array is not const */
 }
+
+#ifdef QUARRY_HPP_CHAIN
+
+/* ---- chains ---- */
+
+/* A queue of slices; each function as qy_chain_... of that name. What throws changes nothing. */
+class chain
+{
+  public:
+    using value_type = slice;
+    using const_iterator = const slice *;
+
+    chain() noexcept
+    {
+        qy_chain_init(&raw_);
+    }
+
+    chain(chain &&other) noexcept
+    {
+        qy_chain_move(&raw_, &other.raw_);
+    }
+
+    chain &operator=(chain &&other) noexcept
+    {
+        if (this != &other) {
+            end_watch();
+            qy_chain_clear(&raw_);
+            qy_chain_move(&raw_, &other.raw_);
+        }
+        return *this;
+    }
+
+    chain(const chain &) = delete;
+    chain &operator=(const chain &) = delete;
+
+    /* Reports no watermark. */
+    ~chain()
+    {
+        end_watch();
+        qy_chain_clear(&raw_);
+    }
+
+    /* ---- growing ---- */
+
+    void push(slice &&bytes)
+    {
+        taken(bytes, qy_chain_push(&raw_, bytes.raw()), "quarry::chain::push");
+    }
+
+    void push_front(slice &&bytes)
+    {
+        taken(bytes, qy_chain_push_front(&raw_, bytes.raw()), "quarry::chain::push_front");
+    }
+
+    /* Another reference to the same bytes. */
+    void push_clone(const slice &bytes)
+    {
+        check(qy_chain_push_clone(&raw_, bytes.raw()), "quarry::chain::push_clone");
+    }
+
+    /* All or none; one atomic addition per run of slices in one block. */
+    void push_clones(const slice *slices, std::size_t count)
+    {
+        check(qy_chain_push_clones(&raw_, iov(slices), count), "quarry::chain::push_clones");
+    }
+
+    void append(chain &&from)
+    {
+        check(qy_chain_append(&raw_, &from.raw_), "quarry::chain::append");
+    }
+
+    /* ---- shrinking ---- */
+
+    void clear() noexcept
+    {
+        qy_chain_clear(&raw_);
+    }
+
+    /* Leave out the first bytes: what writev() has sent. */
+    void drain(std::size_t bytes)
+    {
+        check(qy_chain_drain(&raw_, bytes), "quarry::chain::drain");
+    }
+
+    /* The first bytes, as a chain of their own. */
+    [[nodiscard]] chain split(std::size_t bytes)
+    {
+        chain front;
+        check(qy_chain_split(&raw_, bytes, &front.raw_), "quarry::chain::split");
+        return front;
+    }
+
+    /* The first bytes, as one slice. */
+    [[nodiscard]] slice take(std::size_t bytes)
+    {
+        const qy_slice front = qy_chain_take(&raw_, bytes);
+        if (front.iov_len == 0 && bytes != 0)
+            detail::fail("quarry::chain::take");
+        return slice::take(front);
+    }
+
+    /* ---- looking ---- */
+
+    /* Make the first bytes contiguous. */
+    void coalesce(std::size_t bytes)
+    {
+        check(qy_chain_coalesce(&raw_, bytes), "quarry::chain::coalesce");
+    }
+
+    std::size_t copy_out(std::size_t offset, void *to, std::size_t max) const noexcept
+    {
+        return qy_chain_copy_out(&raw_, offset, to, max);
+    }
+
+    std::size_t bytes() const noexcept
+    {
+        return raw_.bytes;
+    }
+
+    [[nodiscard]] bool empty() const noexcept
+    {
+        return raw_.bytes == 0;
+    }
+
+    /* How many slices; they are [begin(), end()), until the chain changes. */
+    std::size_t size() const noexcept
+    {
+        return raw_.count;
+    }
+
+    const slice *begin() const noexcept
+    {
+        return reinterpret_cast<const slice *>(raw_.slices);
+    }
+
+    const slice *end() const noexcept
+    {
+        return begin() + raw_.count;
+    }
+
+    /* For writev() and its like, size() of them. */
+    const qy_slice *iov() const noexcept
+    {
+        return raw_.slices;
+    }
+
+    /* marks is lent until the chain ends, or watches something else. */
+    void watch(const qy_chain_marks *marks) noexcept
+    {
+        qy_chain_watch(&raw_, marks);
+    }
+
+    /* Lent to C functions. */
+    qy_chain *raw() noexcept
+    {
+        return &raw_;
+    }
+
+  private:
+    static const qy_slice *iov(const slice *slices) noexcept
+    {
+        return quarry::iov(slices);
+    }
+
+    static void check(int result, const char *what)
+    {
+        if (result != 0)
+            detail::fail(what);
+    }
+
+    /* The chain has the reference now, or the slice still. */
+    static void taken(slice &bytes, int result, const char *what)
+    {
+        check(result, what);
+        (void)bytes.release();
+    }
+
+    void end_watch() noexcept
+    {
+        qy_chain_watch(&raw_, nullptr);
+    }
+
+    qy_chain raw_;
+};
+
+#endif
 
 /* ---- memory ---- */
 
