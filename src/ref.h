@@ -15,7 +15,7 @@
 
 int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_release_slow(const void *p, uint32_t count);
-int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
+int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's with this entry; returns 0 */
 _Noreturn void qyi_too_many_references(const void *p);
 
 /* True: done. Otherwise it is a case for qyi_retain_slow. */
