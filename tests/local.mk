@@ -14,6 +14,7 @@ blackbox_scripts = \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
+	tests/readme_example.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
 	tests/sandbox_rlimit_threads.sh \
