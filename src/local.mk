@@ -33,7 +33,12 @@ quarry_core_sources = \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
 	src/slice.c \
-	src/slices.c
+	src/slices.c \
+	src/segment.c src/segment.h \
+	src/sending.c src/sending.h \
+	src/io.c \
+	src/pass.c \
+	src/zerocopy.c src/zerocopy.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -81,8 +86,10 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/io.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
-	include/quarry/slice.h
+	include/quarry/slice.h \
+	include/quarry/zerocopy.h
 
 EXTRA_DIST += src/README.md src/layers.txt

@@ -138,6 +138,11 @@ void *qyi_os_map_file(int fd, int64_t offset, size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+int qyi_os_memory_file(void)
+{
+    return memfd_create("quarry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 void qyi_os_unmap(void *start, size_t bytes)
 {
     const int saved_errno = errno;

@@ -45,6 +45,9 @@ void qyi_os_unmap(void *start, size_t bytes);
 /* Part of a file, read-only and private; NULL and errno. offset is a multiple of the page size. */
 void *qyi_os_map_file(int fd, int64_t offset, size_t bytes);
 
+/* An empty file in memory, close-on-exec, that can be sealed; -1 and errno. */
+int qyi_os_memory_file(void);
+
 /* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
 bool qyi_os_purge(void *start, size_t bytes);
 

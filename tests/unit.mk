@@ -8,14 +8,17 @@ unit_programs = \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
+	tests/test_io \
 	tests/test_lock \
 	tests/test_options \
+	tests/test_pass \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
 	tests/test_slab \
 	tests/test_stats \
-	tests/test_thread
+	tests/test_thread \
+	tests/test_zerocopy
 
 check_PROGRAMS += $(unit_programs)
 TESTS          += $(unit_programs)
@@ -40,6 +43,10 @@ tests_test_heap_CPPFLAGS = $(unit_cppflags)
 tests_test_heap_CFLAGS   = $(unit_cflags)
 tests_test_heap_LDADD    = $(unit_ldadd)
 
+tests_test_io_CPPFLAGS = $(unit_cppflags)
+tests_test_io_CFLAGS   = $(unit_cflags)
+tests_test_io_LDADD    = $(unit_ldadd)
+
 tests_test_lock_CPPFLAGS = $(unit_cppflags)
 tests_test_lock_CFLAGS   = $(unit_cflags)
 tests_test_lock_LDADD    = $(unit_ldadd)
@@ -47,6 +54,10 @@ tests_test_lock_LDADD    = $(unit_ldadd)
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_pass_CPPFLAGS = $(unit_cppflags)
+tests_test_pass_CFLAGS   = $(unit_cflags)
+tests_test_pass_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
@@ -71,6 +82,10 @@ tests_test_stats_LDADD    = $(unit_ldadd)
 tests_test_thread_CPPFLAGS = $(unit_cppflags)
 tests_test_thread_CFLAGS   = $(unit_cflags)
 tests_test_thread_LDADD    = $(unit_ldadd)
+
+tests_test_zerocopy_CPPFLAGS = $(unit_cppflags)
+tests_test_zerocopy_CFLAGS   = $(unit_cflags)
+tests_test_zerocopy_LDADD    = $(unit_ldadd)
 
 endif HAVE_CHECK
 
