@@ -24,6 +24,7 @@ quarry_core_sources = \
 	src/reclaim.c src/reclaim.h \
 	src/fork.c src/fork.h \
 	src/large.c src/large.h \
+	src/pooled.c src/pooled.h \
 	src/alloc.c src/alloc.h \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
@@ -34,6 +35,11 @@ quarry_core_sources = \
 	src/ref.c src/ref.h \
 	src/slice.c \
 	src/slices.c \
+	src/pool.c src/pool.h \
+	src/pool_buffer.c \
+	src/pool_cache.c \
+	src/pool_depot.c \
+	src/arena.c \
 	src/segment.c src/segment.h \
 	src/sending.c src/sending.h \
 	src/io.c \
@@ -86,7 +92,9 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/arena.h \
 	include/quarry/io.h \
+	include/quarry/pool.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
 	include/quarry/slice.h \

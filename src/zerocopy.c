@@ -40,7 +40,8 @@ static _Atomic uint32_t generation;
 static void in_child(void)
 {
     /* relaxed: the child has one thread */
-    atomic_store_explicit(&generation, atomic_load_explicit(&generation, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&generation, atomic_load_explicit(&generation, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 
 static uint32_t this_generation(void)

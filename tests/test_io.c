@@ -304,12 +304,9 @@ static void send_mixture(int out, int in, bool by_write, int flags)
 {
     const int fd = patterned_file(BIG);
     qy_slice whole = qy_slice_file(fd, 0, 0);
-    qy_slice slices[6] = {patterned(0, 1000),
-                          qy_slice_sub(whole, 1000, 200000),
-                          {NULL, 0},
-                          patterned(201000, 5000),
-                          qy_slice_sub(whole, 206000, 50),
-                          qy_slice_sub(whole, 206050, BIG - 206050)};
+    qy_slice slices[6] = {
+        patterned(0, 1000),      qy_slice_sub(whole, 1000, 200000), {NULL, 0},
+        patterned(201000, 5000), qy_slice_sub(whole, 206000, 50),   qy_slice_sub(whole, 206050, BIG - 206050)};
     qy_slice_drop(&whole);
     close(fd);
     const unsigned before = descriptors();

@@ -92,7 +92,8 @@ END_TEST
 
 START_TEST(test_files_that_could_change_are_refused)
 {
-    static const int seals[] = {0, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_SHRINK | F_SEAL_WRITE, F_SEAL_GROW | F_SEAL_WRITE};
+    static const int seals[] = {0, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_SHRINK | F_SEAL_WRITE,
+                                F_SEAL_GROW | F_SEAL_WRITE};
     for (unsigned i = 0; i < sizeof seals / sizeof *seals; i++) {
         const int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         require(fd >= 0 && write(fd, "abc", 3) == 3 && fcntl(fd, F_ADD_SEALS, seals[i]) == 0);
@@ -143,8 +144,10 @@ START_TEST(test_messages_of_others_are_refused_and_their_descriptors_closed)
         for (unsigned i = 0; i < count; i++)
             fds[i] = pair[0];
         struct iovec bytes = {.iov_base = count == 1 ? (void *)"x" : (void *)"q", .iov_len = 1};
-        struct msghdr message = {
-            .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+        struct msghdr message = {.msg_iov = &bytes,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = CMSG_SPACE(count * sizeof(int))};
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
         control.header.cmsg_len = CMSG_LEN(count * sizeof(int));

@@ -158,8 +158,7 @@ static void tcp_pair(int family, int pair[2])
     const int listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in6 address = {.sin6_family = (sa_family_t)family, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     if (family == AF_INET)
-        memcpy(&address,
-               &(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}},
+        memcpy(&address, &(struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}},
                sizeof(struct sockaddr_in));
     socklen_t length = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof address;
     require(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 1) == 0);

@@ -5,6 +5,7 @@ if HAVE_CHECK
 
 unit_programs = \
 	tests/test_alloc \
+	tests/test_arena \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
@@ -12,6 +13,7 @@ unit_programs = \
 	tests/test_lock \
 	tests/test_options \
 	tests/test_pass \
+	tests/test_pool \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
@@ -30,6 +32,10 @@ unit_ldadd    = libquarry-core.la $(CHECK_LIBS)
 tests_test_alloc_CPPFLAGS = $(unit_cppflags)
 tests_test_alloc_CFLAGS   = $(unit_cflags)
 tests_test_alloc_LDADD    = $(unit_ldadd)
+
+tests_test_arena_CPPFLAGS = $(unit_cppflags)
+tests_test_arena_CFLAGS   = $(unit_cflags)
+tests_test_arena_LDADD    = $(unit_ldadd)
 
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)
@@ -58,6 +64,10 @@ tests_test_options_LDADD    = $(unit_ldadd)
 tests_test_pass_CPPFLAGS = $(unit_cppflags)
 tests_test_pass_CFLAGS   = $(unit_cflags)
 tests_test_pass_LDADD    = $(unit_ldadd)
+
+tests_test_pool_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_CFLAGS   = $(unit_cflags)
+tests_test_pool_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
