@@ -191,6 +191,20 @@ static void forget(struct qyi_pool_cache **link)
     qyi_unlock(&registry.lock);
 }
 
+/* False: it is dying, and would have to wait for the thread's end. */
+static bool link_to_pool(struct qy_pool *pool, struct qyi_pool_cache *cache)
+{
+    qyi_lock(&pool->lock);
+    const bool alive = !pool->dying;
+    if (alive) {
+        atomic_store_explicit(&cache->open, pool->closed ? 0 : cache->serial, memory_order_relaxed);
+        cache->next = atomic_load_explicit(&pool->caches, memory_order_relaxed);
+        atomic_store_explicit(&pool->caches, cache, memory_order_release); /* I2 */
+    }
+    qyi_unlock(&pool->lock);
+    return alive;
+}
+
 static struct qyi_pool_cache *make(struct qy_pool *pool)
 {
     struct qyi_pool_cache *cache = take_record();
@@ -202,23 +216,44 @@ static struct qyi_pool_cache *make(struct qy_pool *pool)
     cache->serial = pool->serial;
     cache->thread = qyi_lock_me();
     atomic_store_explicit(&cache->pool, pool, memory_order_relaxed);
+    if (!link_to_pool(pool, cache)) {
+        qyi_lock(&registry.lock);
+        give_record(cache);
+        qyi_unlock(&registry.lock);
+        return NULL;
+    }
     cache->next_mine = qyi_my_pools.caches;
     qyi_my_pools.caches = cache;
-    qyi_lock(&pool->lock);
-    atomic_store_explicit(&cache->open, pool->closed ? 0 : cache->serial, memory_order_relaxed);
-    cache->next = atomic_load_explicit(&pool->caches, memory_order_relaxed);
-    atomic_store_explicit(&pool->caches, cache, memory_order_release); /* I2 */
-    qyi_unlock(&pool->lock);
     set_slot(cache);
     qyi_thread_register(qyi_my_magazines());
     return cache;
 }
 
+/* The thread's cache of the pool, or NULL. By the way, caches whose pools have gone are let go. */
+static struct qyi_pool_cache *look_for(const struct qy_pool *pool)
+{
+    for (struct qyi_pool_cache **link = &qyi_my_pools.caches; *link != NULL;) {
+        struct qyi_pool_cache *cache = *link;
+        if (atomic_load_explicit(&cache->pool, memory_order_acquire) == NULL) { /* pairs with the release in disown */
+            forget(link);
+            continue;
+        }
+        if (cache->serial == pool->serial) {
+            set_slot(cache);
+            return cache;
+        }
+        link = &cache->next_mine;
+    }
+    return NULL;
+}
+
 struct qyi_pool_cache *qyi_pool_cache_find(struct qy_pool *pool)
 {
     struct qyi_pool_cache *at_hand = qyi_pool_slot(pool);
-    if (pool->cache_room == 0 || (at_hand != NULL && at_hand->serial == pool->serial))
-        return pool->cache_room == 0 ? NULL : at_hand;
+    if (pool->cache_room == 0)
+        return NULL;
+    if (at_hand != NULL && at_hand->serial == pool->serial)
+        return at_hand;
     if (!qyi_thread_is_attached()) {
         if (qyi_thread_attach(false) == NULL)
             return NULL; /* nobody would notice the thread's end */
@@ -226,18 +261,8 @@ struct qyi_pool_cache *qyi_pool_cache_find(struct qy_pool *pool)
     }
     if (qyi_my_pools.ended)
         return NULL;
-    for (struct qyi_pool_cache **link = &qyi_my_pools.caches; *link != NULL;) {
-        struct qyi_pool_cache *cache = *link;
-        if (cache->serial == pool->serial) {
-            set_slot(cache);
-            return cache;
-        }
-        if (atomic_load_explicit(&cache->pool, memory_order_acquire) == NULL) /* pairs with the release in disown */
-            forget(link);
-        else
-            link = &cache->next_mine;
-    }
-    return make(pool);
+    struct qyi_pool_cache *cache = look_for(pool);
+    return cache != NULL ? cache : make(pool);
 }
 
 /* What the thread keeps of one pool goes to the depot. */

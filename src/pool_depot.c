@@ -157,10 +157,16 @@ static int await(struct qy_pool *pool, int64_t wait_ms)
 
 /* ---- taking ---- */
 
-/* Caches stay closed for a while after somebody had to wait: where it happens once it happens again. */
-static void calm_down(struct qy_pool *pool)
+/* Before taking or giving under the lock. */
+static void prepare(struct qy_pool *pool, struct qyi_pool_cache *cache)
 {
-    if (QYI_UNLIKELY(pool->closed) && pool->waiters == 0 && !pool->dying && --pool->calm == 0)
+    qyi_pool_note_before(pool, cache);
+    if (QYI_LIKELY(!pool->closed))
+        return;
+    if (cache != NULL && qyi_pool_cache_count(cache) != 0) /* nobody could gather it, without membarrier */
+        qyi_pool_cache_drain(pool, cache, qyi_pool_cache_count(cache));
+    /* Caches stay closed for a while after somebody had to wait: where it happens once it happens again. */
+    if (pool->waiters == 0 && !pool->dying && --pool->calm == 0)
         qyi_pool_reopen(pool);
 }
 
@@ -225,8 +231,7 @@ QYI_NOINLINE void *qyi_pool_take(struct qy_pool *pool, int64_t wait_ms)
     if (object != NULL)
         return object;
     qyi_lock(&pool->lock);
-    qyi_pool_note_before(pool, cache);
-    calm_down(pool);
+    prepare(pool, cache);
     if (to_be_had(pool) <= pool->reserved && others_keep_some(pool)) {
         qyi_pool_gather(pool);
         qyi_pool_offer(pool);
@@ -248,8 +253,7 @@ size_t qyi_pool_take_many(struct qy_pool *pool, void **objects, size_t count)
     struct qyi_pool_cache *cache = qyi_pool_cache_find(pool);
     size_t got = 0;
     qyi_lock(&pool->lock);
-    qyi_pool_note_before(pool, cache);
-    calm_down(pool);
+    prepare(pool, cache);
     const size_t available = qyi_min(idle_in(pool), to_be_had(pool) - pool->reserved);
     while (got < qyi_min(count, available))
         objects[got++] = depot_pop(pool);
@@ -286,8 +290,7 @@ QYI_NOINLINE void qyi_pool_give(struct qy_pool *pool, void *const *objects, size
     qyi_fork_check();
     struct qyi_pool_cache *cache = qyi_pool_cache_find(pool);
     qyi_lock(&pool->lock);
-    qyi_pool_note_before(pool, cache);
-    calm_down(pool);
+    prepare(pool, cache);
     for (size_t i = 0; i < count; i++)
         give_one(pool, cache, objects[i]);
     qyi_pool_note_after(pool, cache);

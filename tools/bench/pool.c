@@ -96,6 +96,16 @@ static void *run_quarry_buffers(void *unused)
     return unused;
 }
 
+static void *run_quarry_slices(void *unused)
+{
+    for (long i = 0; i < pairs; i++) {
+        qy_slice slice = qy_slice_new(OBJECT_BYTES);
+        touch(slice.iov_base);
+        qy_slice_drop(&slice);
+    }
+    return unused;
+}
+
 static void *run_hand(void *unused)
 {
     for (long i = 0; i < pairs; i++) {
@@ -148,6 +158,7 @@ static const struct system {
     {"pool-bulk-32", "quarry", run_quarry_bulk},
     {"pool-bulk-32", "mutex", run_hand_bulk},
     {"pool-buffer", "quarry", run_quarry_buffers},
+    {"pool-buffer", "quarry-slice", run_quarry_slices},
 };
 enum { SYSTEMS = sizeof systems / sizeof systems[0] };
 
