@@ -110,6 +110,28 @@ START_TEST(test_slices_are_let_go_when_the_kernel_has_done_with_them)
 }
 END_TEST
 
+START_TEST(test_a_chain_is_sent_as_a_whole)
+{
+    qy_uring *uring = ring_or_skip();
+    if (uring == NULL)
+        return;
+    int pair[2];
+    tcp_pair(pair);
+    qy_slice slice = filled(qy_slice_new(20000), 'c');
+    qy_chain chain;
+    qy_chain_init(&chain);
+    ck_assert_int_eq(qy_uring_send_chain(uring, pair[0], &chain, 0, NULL), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    require(qy_chain_push_clone(&chain, slice) == 0 && qy_chain_push_clone(&chain, slice) == 0);
+    ck_assert_int_eq(qy_uring_send_chain(uring, pair[0], &chain, 0, NULL), 0);
+    ck_assert_uint_eq(chain.count, 0);
+    ck_assert_int_eq(next_event(uring).result, 40000);
+    expect_bytes(pair[1], 'c', 40000);
+    settle(uring);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 1);
+}
+END_TEST
+
 START_TEST(test_bytes_stay_referenced_while_they_are_in_flight)
 {
     qy_uring *uring = ring_or_skip();
@@ -421,6 +443,7 @@ int main(void)
     Suite *suite = suite_create("uring");
     TCase *tests = tcase_create("uring");
     tcase_add_test(tests, test_slices_are_let_go_when_the_kernel_has_done_with_them);
+    tcase_add_test(tests, test_a_chain_is_sent_as_a_whole);
     tcase_add_test(tests, test_bytes_stay_referenced_while_they_are_in_flight);
     tcase_add_test(tests, test_a_unix_socket_is_sent_to_by_copying);
     tcase_add_test(tests, test_a_failed_send_lets_go_of_its_slices_too);

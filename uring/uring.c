@@ -147,6 +147,26 @@ int qy_uring_send(qy_uring *uring, int socket, qy_slice *slices, size_t count, i
     return 0;
 }
 
+int qy_uring_send_chain(qy_uring *uring, int socket, qy_chain *chain, int flags, void *context)
+{
+    const size_t count = chain->count;
+    qy_slice *slices = qy_malloc(count * sizeof *slices);
+    if (slices == NULL)
+        return -1;
+    if (count != 0)
+        memcpy(slices, chain->slices, count * sizeof *slices);
+    int result = qy_slices_retain(slices, count);
+    if (result == 0) {
+        result = qy_uring_send(uring, socket, slices, count, flags, context);
+        if (result == 0)
+            qy_chain_clear(chain);
+        else
+            qy_slices_drop(slices, count);
+    }
+    qy_free(slices);
+    return result;
+}
+
 /* ---- receiving ---- */
 
 int qy_uring_provide(qy_uring *uring, unsigned count, size_t bytes)

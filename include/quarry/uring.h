@@ -17,6 +17,7 @@
 #define QUARRY_URING_H
 
 #include "quarry/arena.h"
+#include "quarry/chain.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,6 +64,9 @@ QY_API void qy_uring_set_limits(qy_uring *uring, size_t send_bytes, size_t slice
  * Cost       one small allocation.
  */
 QY_API int qy_uring_send(qy_uring *uring, int socket, qy_slice *slices, size_t count, int flags, void *context);
+
+/* The same for all of a chain, which is empty afterwards. One reference to each slice is added and another dropped. */
+QY_API int qy_uring_send_chain(qy_uring *uring, int socket, qy_chain *chain, int flags, void *context);
 
 /*
  * Hand buffers to the kernel for receiving, once per ring (EBUSY).
