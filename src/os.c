@@ -21,6 +21,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -139,6 +142,11 @@ void *qyi_os_map_file(int fd, int64_t offset, size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+int qyi_os_memory_file(void)
+{
+    return memfd_create("quarry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 void qyi_os_unmap(void *start, size_t bytes)
 {
     const int saved_errno = errno;
@@ -210,6 +218,21 @@ void qyi_os_advise_huge(void *start, size_t bytes, bool huge)
     const int saved_errno = errno;
     madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     errno = saved_errno;
+}
+
+bool qyi_os_populate(void *start, size_t bytes)
+{
+    const int saved_errno = errno;
+    bool done = madvise(start, bytes, MADV_POPULATE_WRITE) == 0;
+    if (!done && errno == EINVAL) { /* before Linux 5.14 */
+        for (size_t at = 0; at < bytes; at += qyi_os_page_bytes) {
+            volatile char *p = (char *)start + at;
+            *p = *p;
+        }
+        done = true;
+    }
+    errno = saved_errno;
+    return done;
 }
 
 void *qyi_os_map_wiped(void)

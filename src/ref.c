@@ -78,7 +78,7 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
         return 0;
     }
     if ((entry & QYI_ENTRY_POOLED) != 0)
-        return fail(EINVAL); /* between the buffers, or qyi_retain_fast would have found the cell */
+        return fail(EINVAL); /* between the buffers, or in none, or qyi_retain_fast would have found the cell */
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
@@ -113,7 +113,7 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 {
     if ((entry & QYI_ENTRY_POOLED) != 0) {
         struct qyi_pooled *run = qyi_pooled_of(p, entry);
-        qyi_pooled_last(run->pool, qyi_pooled_start(p, run));
+        qyi_pooled_end(run, qyi_pooled_start(p, run));
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
