@@ -1,0 +1,30 @@
+# The examples: each with a twin that copies. Built and run by make check and make bench-relay; not installed.
+# See README.md in this folder.
+
+if WITH_LIBRARY
+
+example_programs = \
+	tools/examples/logpipe \
+	tools/examples/logpipe-copy
+
+check_PROGRAMS += $(example_programs)
+
+logpipe_shared = \
+	tools/examples/logpipe-main.c tools/examples/logpipe-main.h \
+	tools/examples/program.c tools/examples/program.h \
+	tools/examples/tally.c tools/examples/tally.h
+
+# The twins are plain programs with libc's malloc; they can be preloaded like any other.
+tools_examples_logpipe_SOURCES      = tools/examples/logpipe.c $(logpipe_shared)
+tools_examples_logpipe_LDADD        = libquarry.la
+tools_examples_logpipe_copy_SOURCES = tools/examples/logpipe-copy.c $(logpipe_shared)
+
+example_tests = \
+	tests/examples_logpipe.sh
+
+TESTS      += $(example_tests)
+EXTRA_DIST += $(example_tests)
+
+endif WITH_LIBRARY
+
+EXTRA_DIST += tools/examples/README.md
