@@ -5,7 +5,10 @@ if WITH_LIBRARY
 
 example_programs = \
 	tools/examples/logpipe \
-	tools/examples/logpipe-copy
+	tools/examples/logpipe-copy \
+	tools/examples/relay \
+	tools/examples/relay-copy \
+	tools/examples/relay-load
 
 check_PROGRAMS += $(example_programs)
 
@@ -14,10 +17,19 @@ logpipe_shared = \
 	tools/examples/program.c tools/examples/program.h \
 	tools/examples/tally.c tools/examples/tally.h
 
+relay_shared = \
+	tools/examples/program.c tools/examples/program.h \
+	tools/examples/relay-server.c tools/examples/relay-server.h
+
 # The twins are plain programs with libc's malloc; they can be preloaded like any other.
 tools_examples_logpipe_SOURCES      = tools/examples/logpipe.c $(logpipe_shared)
 tools_examples_logpipe_LDADD        = libquarry.la
 tools_examples_logpipe_copy_SOURCES = tools/examples/logpipe-copy.c $(logpipe_shared)
+
+tools_examples_relay_SOURCES        = tools/examples/relay.c $(relay_shared)
+tools_examples_relay_LDADD          = libquarry.la
+tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared)
+tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
 
 example_tests = \
 	tests/examples_logpipe.sh

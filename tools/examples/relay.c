@@ -1,0 +1,215 @@
+/*
+ * relay.c: a publish/subscribe relay that copies no frame.
+ *
+ *     a publisher's block   [ frame | frame | frame | fra . . . ]
+ *                           '--------- run ---------'            the frames that one read completed
+ *                                ^        ^       ^
+ *     subscribers' queues     slice    slice    slice            16 bytes and one reference each
+ *
+ * A run of frames lies in one piece in the block that read() filled, so a queue gets it as one slice, however small the frames
+ * are. The references for all subscribers are one addition. A queue whose last slice the run follows just makes that slice
+ * longer; a slow subscriber therefore has one slice for each block that it has not received yet, and all slow subscribers share
+ * these blocks.
+ */
+#define _GNU_SOURCE
+#include "relay-server.h"
+
+#include "program.h"
+
+#include <quarry/slice.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char relay_about[] =
+    "A publish/subscribe relay over TCP that shares frames among its subscribers instead of copying them.";
+
+/* ---- input: [0, parsed) is published, [parsed, filled) an unfinished frame ---- */
+
+struct input {
+    qy_slice block; /* all of it, one reference */
+    size_t parsed, filled;
+};
+
+enum { FRAMES_AT_ONCE = 4096 };
+
+struct input *input_new(void)
+{
+    struct input *input = calloc(1, sizeof *input);
+    if (input == NULL)
+        return NULL;
+    input->block = qy_slice_new(relay_options.buffer_bytes);
+    if (input->block.iov_len == 0) {
+        free(input);
+        return NULL;
+    }
+    return input;
+}
+
+void input_free(struct input *input)
+{
+    qy_slice_drop(&input->block);
+    free(input);
+}
+
+static char *input_at(const struct input *input, size_t offset)
+{
+    return (char *)input->block.iov_base + offset;
+}
+
+size_t input_rest(const struct input *input)
+{
+    return input->filled - input->parsed;
+}
+
+/* Bytes of the unfinished frame when it is finished, as far as that is known. */
+static size_t wanted_bytes(const struct input *input)
+{
+    uint32_t length;
+    if (input_rest(input) < PREFIX_BYTES)
+        return PREFIX_BYTES;
+    memcpy(&length, input_at(input, input->parsed), sizeof length);
+    return PREFIX_BYTES + (size_t)ntohl(length);
+}
+
+/* Go on at the start of a block that nobody else uses, with the unfinished frame copied there. */
+static bool begin_block(struct input *input, size_t wanted)
+{
+    const size_t rest = input_rest(input);
+    const size_t least = wanted > relay_options.buffer_bytes ? wanted : relay_options.buffer_bytes;
+    if (input->block.iov_len >= wanted && input->block.iov_len <= 2 * least && qy_is_unique(input->block.iov_base)) {
+        memmove(input->block.iov_base, input_at(input, input->parsed), rest);
+    } else {
+        qy_slice fresh = qy_slice_new(least);
+        if (fresh.iov_len == 0)
+            return false;
+        memcpy(fresh.iov_base, input_at(input, input->parsed), rest);
+        qy_slice_drop(&input->block); /* it lives on in the queues */
+        input->block = fresh;
+    }
+    input->parsed = 0;
+    input->filled = rest;
+    return true;
+}
+
+char *input_space(struct input *input, size_t *room)
+{
+    const size_t wanted = wanted_bytes(input);
+    const size_t rest = input_rest(input);
+    const bool full = input->block.iov_len - input->filled < input->block.iov_len / 4 ||
+                      input->block.iov_len - input->parsed < wanted;
+    /* Nobody else uses a block whose runs have all been sent: begin anew where the cache still has it. */
+    const bool sent = rest == 0 && input->filled != 0 && qy_is_unique(input->block.iov_base);
+    if ((full || sent) && !begin_block(input, wanted))
+        return NULL;
+    *room = input->block.iov_len - input->filled;
+    return input_at(input, input->filled);
+}
+
+int input_filled(struct input *input, size_t bytes)
+{
+    static qy_slice frames[FRAMES_AT_ONCE];
+    ssize_t count;
+    input->filled += bytes;
+    qy_slice rest = qy_slice_from(input_at(input, input->parsed), input_rest(input));
+    if (rest.iov_len == 0)
+        return -1;
+    while ((count = qy_slice_split_prefixed(&rest, PREFIX_BYTES, true, relay_options.frame_limit, frames,
+                                            FRAMES_AT_ONCE)) > 0) {
+        const char *end = (const char *)frames[count - 1].iov_base + frames[count - 1].iov_len;
+        const char *begin = frames[0].iov_base;
+        relay_publish(&(struct run){.bytes = begin, .length = (size_t)(end - begin), .frames = (uint32_t)count});
+        input->parsed += (size_t)(end - begin);
+    }
+    const int error = errno;
+    qy_slice_drop(&rest);
+    errno = error;
+    return count == 0 ? 0 : -1;
+}
+
+/* The frames' own references become the subscribers': what they lack is added, what is too much dropped, at once. */
+int run_share(const struct run *run, uint32_t times)
+{
+    if (times > run->frames)
+        return qy_retain_n(run->bytes, times - run->frames);
+    return qy_release_n(run->bytes, run->frames - times);
+}
+
+/* ---- output: a queue of slices ---- */
+
+struct output {
+    int fd;
+    qy_slice *slices;
+    size_t first, count, room, bytes;
+};
+
+struct output *output_new(int fd)
+{
+    struct output *output = calloc(1, sizeof *output);
+    if (output != NULL)
+        output->fd = fd;
+    return output;
+}
+
+void output_free(struct output *output)
+{
+    qy_slices_drop(output->slices + output->first, output->count);
+    free(output->slices);
+    free(output);
+}
+
+size_t output_bytes(const struct output *output)
+{
+    return output->bytes;
+}
+
+int output_append(struct output *output, const struct run *run)
+{
+    qy_slice slice = {.iov_base = (void *)run->bytes, .iov_len = run->length};
+    output->bytes += run->length;
+    if (output->count != 0 && qy_slice_unsplit(&output->slices[output->first + output->count - 1], &slice) == 0)
+        return 0;
+    if (output->first + output->count == output->room) {
+        if (output->first != 0) {
+            memmove(output->slices, output->slices + output->first, output->count * sizeof *output->slices);
+            output->first = 0;
+        } else {
+            output->room = output->room ? 2 * output->room : 8;
+            output->slices = realloc(output->slices, output->room * sizeof *output->slices);
+        }
+    }
+    output->slices[output->first + output->count++] = slice;
+    return 0;
+}
+
+ssize_t output_send(struct output *output)
+{
+    const ssize_t sent =
+        writev(output->fd, output->slices + output->first, (int)(output->count < 64 ? output->count : 64));
+    if (sent <= 0)
+        return sent;
+    size_t left = (size_t)sent;
+    output->bytes -= left;
+    while (left != 0) {
+        qy_slice *slice = &output->slices[output->first];
+        if (left < slice->iov_len) {
+            qy_slice_advance(slice, left);
+            break;
+        }
+        left -= slice->iov_len;
+        qy_slice_drop(slice);
+        output->first++;
+        output->count--;
+    }
+    if (output->count == 0)
+        output->first = 0;
+    return sent;
+}
+
+bool output_reported(struct output *output)
+{
+    (void)output;
+    return false;
+}
