@@ -32,7 +32,8 @@ tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
 
 example_tests = \
-	tests/examples_logpipe.sh
+	tests/examples_logpipe.sh \
+	tests/examples_relay.sh
 
 TESTS      += $(example_tests)
 EXTRA_DIST += $(example_tests)

@@ -236,16 +236,14 @@ static void add_peer(enum kind kind, int fd)
     const int yes = 1;
     *peer = (struct peer){.kind = kind, .fd = fd};
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (options.socket_bytes != 0) {
-        const int which = kind == KIND_PUBLISHER ? SO_RCVBUF : SO_SNDBUF;
-        (void)setsockopt(fd, SOL_SOCKET, which, &options.socket_bytes, sizeof options.socket_bytes);
-    }
     if (kind == KIND_PUBLISHER) {
         peer->input = need(input_new());
         peers_add(&relay.publishers, peer);
         watch(peer, relay.paused ? 0 : EPOLLIN);
         return;
     }
+    if (options.socket_bytes != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options.socket_bytes, sizeof options.socket_bytes);
     peer->output = need(output_new(fd));
     peers_add(&relay.subscribers, peer);
     relay.takers = need(realloc(relay.takers, relay.subscribers.room * sizeof(struct peer *)));
@@ -367,7 +365,7 @@ static const char help[] =
     "  --queue=BYTES     what may wait for a subscriber (4M)\n"
     "  --frame-limit=N   longest frame (16M); a publisher that sends a longer one is disconnected\n"
     "  --buffer=BYTES    of the buffer that frames are read into (256K)\n"
-    "  --socket=BYTES    of the sockets' own buffers (0: as the kernel likes)\n"
+    "  --socket=BYTES    of the subscribers' sockets' own buffers (0: as the kernel likes)\n"
     "  --send=HOW        writev, zerocopy, uring, or auto (writev); the copying relay knows writev only\n"
     "  --stats           one line about work and cost at the end, on standard error\n"
     "  --help            print this text\n"

@@ -33,7 +33,7 @@ struct input {
     size_t parsed, filled;
 };
 
-enum { FRAMES_AT_ONCE = 4096 };
+enum { FRAMES_AT_ONCE = 256 };
 
 struct input *input_new(void)
 {
@@ -110,21 +110,24 @@ char *input_space(struct input *input, size_t *room)
 
 int input_filled(struct input *input, size_t bytes)
 {
-    static qy_slice frames[FRAMES_AT_ONCE];
+    qy_slice frames[FRAMES_AT_ONCE];
     ssize_t count;
     input->filled += bytes;
     qy_slice rest = qy_slice_from(input_at(input, input->parsed), input_rest(input));
     if (rest.iov_len == 0)
         return -1;
+    struct run run = {.bytes = rest.iov_base};
     while ((count = qy_slice_split_prefixed(&rest, PREFIX_BYTES, true, relay_options.frame_limit, frames,
                                             FRAMES_AT_ONCE)) > 0) {
         const char *end = (const char *)frames[count - 1].iov_base + frames[count - 1].iov_len;
-        const char *begin = frames[0].iov_base;
-        relay_publish(&(struct run){.bytes = begin, .length = (size_t)(end - begin), .frames = (uint32_t)count});
-        input->parsed += (size_t)(end - begin);
+        run.length = (size_t)(end - run.bytes);
+        run.frames += (uint32_t)count;
     }
     const int error = errno;
     qy_slice_drop(&rest);
+    input->parsed += run.length;
+    if (run.frames != 0)
+        relay_publish(&run);
     errno = error;
     return count == 0 ? 0 : -1;
 }
