@@ -26,7 +26,7 @@ tools_examples_logpipe_SOURCES      = tools/examples/logpipe.c $(logpipe_shared)
 tools_examples_logpipe_LDADD        = libquarry.la
 tools_examples_logpipe_copy_SOURCES = tools/examples/logpipe-copy.c $(logpipe_shared)
 
-tools_examples_relay_SOURCES        = tools/examples/relay.c $(relay_shared)
+tools_examples_relay_SOURCES        = tools/examples/relay.c tools/examples/relay-output.c $(relay_shared)
 tools_examples_relay_LDADD          = libquarry.la
 tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared)
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
