@@ -4,6 +4,8 @@
 if WITH_LIBRARY
 
 example_programs = \
+	tools/examples/httpd \
+	tools/examples/httpd-copy \
 	tools/examples/logpipe \
 	tools/examples/logpipe-copy \
 	tools/examples/relay \
@@ -21,10 +23,19 @@ relay_shared = \
 	tools/examples/program.c tools/examples/program.h \
 	tools/examples/relay-server.c tools/examples/relay-server.h
 
+httpd_shared = \
+	tools/examples/http-request.c tools/examples/http-request.h \
+	tools/examples/httpd-server.c tools/examples/httpd-server.h \
+	tools/examples/program.c tools/examples/program.h
+
 # The twins are plain programs with libc's malloc; they can be preloaded like any other.
 tools_examples_logpipe_SOURCES      = tools/examples/logpipe.c $(logpipe_shared)
 tools_examples_logpipe_LDADD        = libquarry.la
 tools_examples_logpipe_copy_SOURCES = tools/examples/logpipe-copy.c $(logpipe_shared)
+
+tools_examples_httpd_SOURCES        = tools/examples/httpd.c $(httpd_shared)
+tools_examples_httpd_LDADD          = libquarry.la
+tools_examples_httpd_copy_SOURCES   = tools/examples/httpd-copy.c $(httpd_shared)
 
 tools_examples_relay_SOURCES        = tools/examples/relay.c tools/examples/relay-output.c $(relay_shared)
 tools_examples_relay_LDADD          = libquarry.la
@@ -32,6 +43,7 @@ tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
 
 example_tests = \
+	tests/examples_httpd.sh \
 	tests/examples_logpipe.sh \
 	tests/examples_relay.sh
 
