@@ -10,7 +10,8 @@ example_programs = \
 	tools/examples/logpipe-copy \
 	tools/examples/relay \
 	tools/examples/relay-copy \
-	tools/examples/relay-load
+	tools/examples/relay-load \
+	tools/examples/relay-wire
 
 check_PROGRAMS += $(example_programs)
 
@@ -41,6 +42,7 @@ tools_examples_relay_SOURCES        = tools/examples/relay.c tools/examples/rela
 tools_examples_relay_LDADD          = libquarry.la
 tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared)
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
+tools_examples_relay_wire_SOURCES   = tools/examples/relay-wire.c tools/examples/program.c tools/examples/program.h
 
 example_tests = \
 	tests/examples_httpd.sh \
