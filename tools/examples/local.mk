@@ -52,6 +52,17 @@ example_tests = \
 TESTS      += $(example_tests)
 EXTRA_DIST += $(example_tests)
 
-endif WITH_LIBRARY
+bench-relay: libquarry.la $(example_programs)
+	'$(abs_top_srcdir)/tools/examples/bench_relay.py' --build-dir '$(abs_top_builddir)' $(BENCH_OPTIONS)
+else !WITH_LIBRARY
+bench-relay:
+	@echo '$@: a sanitizer build makes no library to measure'; exit 1
+endif !WITH_LIBRARY
 
-EXTRA_DIST += tools/examples/README.md
+.PHONY: bench-relay
+
+CLEANFILES += bench-relay.tsv
+
+EXTRA_DIST += \
+	tools/examples/README.md \
+	tools/examples/bench_relay.py

@@ -44,7 +44,7 @@ enum slow_policy { SLOW_WAIT, SLOW_DROP, SLOW_DISCONNECT };
 static const char *const slow_names[] = {"wait", "drop", "disconnect", NULL};
 static const char *const send_names[] = {"writev", "auto", "zerocopy", "uring", NULL};
 
-struct relay_options relay_options = {.buffer_bytes = 256 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 4 * MIB};
+struct relay_options relay_options = {.buffer_bytes = 256 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 4 * MIB, .send = SEND_AUTO};
 
 static struct {
     int epoll;
