@@ -62,18 +62,40 @@ every_byte()
     [ "$(number frames)" -gt 24000 ] || fail "$WHAT: $(cat relay.log)"
 }
 
+descriptors()
+{
+    local all=("/proc/$PID/fd"/*)
+    echo "${#all[@]}"
+}
+
+all_closed()
+{
+    [ "$(descriptors)" = "$before" ]
+}
+
+# Connections that have ended are closed, as soon as the kernel has done with their bytes.
+ended()
+{
+    wait_until 15 all_closed || fail "$WHAT: $(descriptors) open files after, $before before"
+}
+
 slow_ones()
 {
+    local before
     WHAT="$1, dropping"
     shift
     start "$@" --slow=drop --queue=200K --socket=16K
+    before=$(descriptors)
     load --verify --lossy --frame=1000-9000 --count=5000 --subscribers=6 --stall=3 --socket=16K
+    ended
     stop "$PID"
     [ "$(number frames_dropped)" -gt 1000 ] || fail "$WHAT: nothing dropped: $(cat relay.log)"
     assert_equal 0 "$(number slow_disconnected)" "disconnected"
     WHAT="${WHAT%,*}, disconnecting"
     start "$@" --slow=disconnect --queue=200K --socket=16K
+    before=$(descriptors)
     load --verify --lossy --frame=1000-9000 --count=5000 --subscribers=4 --stall=4 --socket=16K
+    ended
     grep -q 'too slow: disconnected' relay.log || fail "$WHAT: $(cat relay.log)"
     stop "$PID"
     assert_equal 4 "$(number slow_disconnected)" "disconnected"
@@ -220,5 +242,9 @@ for program in "$RELAY" "$TWIN"; do
     "$program" --help | grep -q '^usage: relay' || fail "no help"
 done
 assert_same "relay-copy, edges.bytes" "relay, edges.bytes"
+for how in writev zerocopy; do
+    every_byte "relay --send=$how" "$RELAY" --send=$how
+    slow_ones "relay --send=$how" "$RELAY" --send=$how
+done
 PRELOAD=$QUARRY_LIB
 every_byte "relay-copy preloaded" "$TWIN"

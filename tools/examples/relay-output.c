@@ -38,6 +38,7 @@ struct output {
     struct pinned *pinned;
     size_t pinned_first, pinned_end, pinned_room;
     bool zerocopy;
+    bool abandoned;
     unsigned copied; /* notifications that say so, in a row */
     uint32_t calls;  /* with MSG_ZEROCOPY so far */
 };
@@ -54,7 +55,6 @@ struct output *output_new(int fd)
     return output;
 }
 
-/* The socket is closed: the kernel has forgotten what it had not sent, or has it on its way in pages that it keeps. */
 void output_free(struct output *output)
 {
     qy_slices_drop(output->waiting + output->waiting_first, output->waiting_end - output->waiting_first);
@@ -187,6 +187,22 @@ bool output_reported(struct output *output)
     while (read_report(output, &error))
         ;
     return !error && getsockopt(output->fd, SOL_SOCKET, SO_ERROR, &pending, &length) == 0 && pending == 0;
+}
+
+bool output_abandon(struct output *output)
+{
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    bool error = false;
+    if (output->pinned_first == output->pinned_end)
+        return true;
+    /* Closed, the socket would go on sending from pages that are ours to reuse, and tell nobody when it is done. Disconnected,
+     * it forgets what it had to send and says so. */
+    if (!output->abandoned)
+        (void)connect(output->fd, &nowhere, sizeof nowhere);
+    output->abandoned = true;
+    while (read_report(output, &error))
+        ;
+    return output->pinned_first == output->pinned_end;
 }
 
 ssize_t output_send(struct output *output)

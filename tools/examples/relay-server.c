@@ -44,7 +44,8 @@ enum slow_policy { SLOW_WAIT, SLOW_DROP, SLOW_DISCONNECT };
 static const char *const slow_names[] = {"wait", "drop", "disconnect", NULL};
 static const char *const send_names[] = {"writev", "auto", "zerocopy", "uring", NULL};
 
-struct relay_options relay_options = {.buffer_bytes = 256 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 4 * MIB, .send = SEND_AUTO};
+struct relay_options relay_options = {
+    .buffer_bytes = 256 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 4 * MIB, .send = SEND_AUTO};
 
 static struct {
     int epoll;
@@ -105,16 +106,28 @@ static void peer_free(struct peer *peer)
     free(peer);
 }
 
+/* Those that have ended go, unless the kernel still needs their bytes. */
 static void peers_sweep(struct peers *peers)
 {
     for (size_t i = 0; i < peers->count;) {
-        if (peers->at[i]->ended) {
-            peer_free(peers->at[i]);
-            peers->at[i] = peers->at[--peers->count];
-        } else {
+        struct peer *peer = peers->at[i];
+        if (!peer->ended) {
             i++;
+        } else if (peer->output != NULL && !output_abandon(peer->output)) {
+            relay.some_ended = true;
+            i++;
+        } else {
+            peer_free(peer);
+            peers->at[i] = peers->at[--peers->count];
         }
     }
+}
+
+static void peers_free(struct peers *peers)
+{
+    for (size_t i = 0; i < peers->count; i++)
+        peer_free(peers->at[i]);
+    free(peers->at);
 }
 
 static void drop_slow(struct peer *peer)
@@ -308,9 +321,9 @@ static void turn(int timeout_ms)
             pause_or_resume(); /* at once: other publishers of this turn must wait as well */
     }
     if (relay.some_ended) {
+        relay.some_ended = false;
         peers_sweep(&relay.publishers);
         peers_sweep(&relay.subscribers);
-        relay.some_ended = false;
     }
     pause_or_resume();
 }
@@ -318,7 +331,8 @@ static void turn(int timeout_ms)
 static bool all_sent(void)
 {
     for (size_t i = 0; i < relay.subscribers.count; i++) {
-        if (output_bytes(relay.subscribers.at[i]->output) != 0)
+        const struct peer *peer = relay.subscribers.at[i];
+        if (!peer->ended && output_bytes(peer->output) != 0)
             return false;
     }
     return true;
@@ -335,12 +349,8 @@ static void finish(void)
         peer_end(relay.publishers.at[i]);
     while (!all_sent() && seconds_now() < deadline)
         turn(50);
-    for (size_t i = 0; i < relay.subscribers.count; i++)
-        peer_end(relay.subscribers.at[i]);
-    peers_sweep(&relay.publishers);
-    peers_sweep(&relay.subscribers);
-    free(relay.publishers.at);
-    free(relay.subscribers.at);
+    peers_free(&relay.publishers);
+    peers_free(&relay.subscribers);
     free(relay.takers);
     close(relay.epoll);
 }

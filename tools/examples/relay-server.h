@@ -65,6 +65,9 @@ struct output;
 struct output *output_new(int fd);
 void output_free(struct output *output);
 
+/* The connection is over. True: the kernel has done with all bytes, and the output can be freed; false: ask again. */
+bool output_abandon(struct output *output);
+
 /* The run will be appended that many times, perhaps not at all. Called once for each run. -1 without memory: then it must not. */
 int run_share(const struct run *run, uint32_t times);
 
