@@ -90,7 +90,8 @@ void qy_slices_drop(qy_slice *slices, size_t count)
             (void)release_many(owner, owners);
         done += length;
     }
-    memset(slices, 0, count * sizeof *slices);
+    if (count != 0) /* memset() wants a pointer even for nothing */
+        memset(slices, 0, count * sizeof *slices);
 }
 
 /* ---- frames ---- */
