@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # httpd and its copying twin: files, ranges, dates, HEAD, connections that are kept, requests in a row, another server's
 # replies, clients that are slow, wrong or gone, no way out of the directory; the same bytes from both; load by wrk.
+PRELOAD_TEST_SECONDS=${PRELOAD_TEST_SECONDS:-300}
 # shellcheck source-path=SCRIPTDIR source=preload-lib.sh disable=SC1091
 . "$(dirname "$0")/preload-lib.sh"
 

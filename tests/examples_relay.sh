@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # relay and its copying twin: every byte of every frame reaches every subscriber in order, whatever the sizes, the pieces that
 # they come in and the pace of the subscribers; what happens to slow ones; long frames; ends of connections; signals.
+PRELOAD_TEST_SECONDS=${PRELOAD_TEST_SECONDS:-300}
 # shellcheck source-path=SCRIPTDIR source=preload-lib.sh disable=SC1091
 . "$(dirname "$0")/preload-lib.sh"
 

@@ -336,7 +336,7 @@ static void receive_everything(void)
             end_fast(events[i].data.ptr);
         }
         const double now = seconds_now();
-        if (options.slow != 0 && now - last_slow > 0.01) {
+        if (options.slow != 0 && now - last_slow > 0.003) {
             receive_slowly(PACE_SLOW, 64 * KIB);
             last_slow = now;
         }
@@ -371,7 +371,7 @@ static const char help[] =
     "  --seconds=S         how long to publish, in tenths of a second\n"
     "  --publishers=N      (1); more than one need frames of 12 bytes or more\n"
     "  --subscribers=N     (1)\n"
-    "  --slow=N            so many of the subscribers read 64 KiB every 10 ms\n"
+    "  --slow=N            so many of the subscribers read 64 KiB every 3 ms\n"
     "  --stall=N           so many of the subscribers read nothing until all has been published\n"
     "  --lossy             frames may be missing, and connections may be closed\n"
     "  --dribble           publish in small pieces\n"
