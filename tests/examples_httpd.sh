@@ -6,7 +6,7 @@ PRELOAD_TEST_SECONDS=${PRELOAD_TEST_SECONDS:-300}
 . "$(dirname "$0")/preload-lib.sh"
 
 EXAMPLES=${top_builddir:-$TESTS_DIR/../build}/tools/examples
-[ -x "$EXAMPLES/httpd" ] && [ -x "$EXAMPLES/httpd-copy" ] || skip "the examples are not built"
+if ! { [ -x "$EXAMPLES/httpd" ] && [ -x "$EXAMPLES/httpd-copy" ]; }; then skip "the examples are not built"; fi
 require_tool curl
 require_tool python3
 
@@ -290,7 +290,7 @@ assert s.recv(1) == b''
         status=0
         # shellcheck disable=SC2086 # several words
         "$program" $wrong >wrong.out 2>wrong.log || status=$?
-        [ "$status" != 0 ] && [ -s wrong.log ] || fail "'$wrong' is accepted"
+        if [ "$status" = 0 ] || [ ! -s wrong.log ]; then fail "'$wrong' is accepted"; fi
     done
     "$program" --help | grep -q '^usage: httpd' || fail "no help"
 done

@@ -6,7 +6,7 @@
 EXAMPLES=${top_builddir:-$TESTS_DIR/../build}/tools/examples
 PIPE=$EXAMPLES/logpipe
 TWIN=$EXAMPLES/logpipe-copy
-[ -x "$PIPE" ] && [ -x "$TWIN" ] || skip "the examples are not built"
+if ! { [ -x "$PIPE" ] && [ -x "$TWIN" ]; }; then skip "the examples are not built"; fi
 
 # same NAME [ARGUMENT…]: both programs, and the twin preloaded, print the same; the result stays in NAME.out.
 same()
@@ -54,7 +54,7 @@ same separator --separator=: --key=2 access
 same no_tail --tail=0 --top=0 access
 
 # The memory of a line goes away although its fields were shared: the same lines, ten times as many, are not more memory.
-for i in 1 2 3 4 5 6 7 8 9 10; do cat access; done >access10
+cat access access access access access access access access access access >access10
 resident()
 {
     "$PIPE" --stats "$1" 2>&1 >/dev/null | sed -n 's/.*resident_kib //p'

@@ -9,7 +9,7 @@ EXAMPLES=${top_builddir:-$TESTS_DIR/../build}/tools/examples
 RELAY=$EXAMPLES/relay
 TWIN=$EXAMPLES/relay-copy
 LOAD=$EXAMPLES/relay-load
-[ -x "$RELAY" ] && [ -x "$TWIN" ] && [ -x "$LOAD" ] || skip "the examples are not built"
+if ! { [ -x "$RELAY" ] && [ -x "$TWIN" ] && [ -x "$LOAD" ]; }; then skip "the examples are not built"; fi
 require_tool python3
 
 open_ports()
