@@ -4,6 +4,7 @@
  *     slab with cells     the block's cell                       (inline)
  *     slab without        all its blocks have one owner each; retaining one gives the slab cells
  *     large run           the cell in its record
+ *     pooled buffers      the buffer's cell, found in the same way as a slab's
  *     other memory        the registry, or EINVAL
  */
 #include "ref.h"
@@ -15,6 +16,7 @@
 #include "fork.h"
 #include "heap.h"
 #include "large.h"
+#include "pooled.h"
 #include "sizeclass.h"
 
 #include <errno.h>
@@ -70,6 +72,8 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
         add(&large->cell, p, count);
         return 0;
     }
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        return fail(EINVAL); /* between the buffers, or in none, or qyi_retain_fast would have found the cell */
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
@@ -94,6 +98,11 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
 
 QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 {
+    if ((entry & QYI_ENTRY_POOLED) != 0) {
+        struct qyi_pooled *run = qyi_pooled_of(p, entry);
+        qyi_pooled_end(run, qyi_pooled_start(p, run));
+        return 0;
+    }
     const struct qyi_place place = qyi_place_of(p, entry);
     qyi_free_last(qyi_place_start(&place), entry);
     return 0;
@@ -112,6 +121,13 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
         if (large == NULL)
             return fail(EINVAL);
         drop(&large->cell, count, p, start, entry);
+        return 0;
+    }
+    if ((entry & QYI_ENTRY_POOLED) != 0) {
+        void *start = qyi_pooled_start(p, qyi_pooled_of(p, entry));
+        if (start == NULL)
+            return fail(EINVAL);
+        drop(qyi_cell_of(p), count, p, start, entry);
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
@@ -146,6 +162,13 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
             return fail(EINVAL) == 0;
         *target = (struct qyi_ref_target){
             .base = start, .bytes = large->bytes, .references = references_in(&large->cell), .writable = true};
+    } else if ((entry & QYI_ENTRY_POOLED) != 0) {
+        const struct qyi_pooled *run = qyi_pooled_of(p, entry);
+        void *start = qyi_pooled_start(p, run);
+        if (start == NULL)
+            return fail(EINVAL) == 0;
+        *target = (struct qyi_ref_target){
+            .base = start, .bytes = run->stride, .references = references_in(qyi_cell_of(p)), .writable = true};
     } else {
         const struct qyi_place place = qyi_place_of(p, entry);
         if (!qyi_place_is_block(&place))

@@ -63,7 +63,10 @@ family_programs = \
 stress_programs = \
 	tests/stress_model \
 	tests/stress_pipeline \
+	tests/stress_pool \
 	tests/stress_relay
+
+tests_stress_pool_LDADD = libquarry.la
 
 # Birth, life and end of threads.
 thread_programs = \

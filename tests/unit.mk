@@ -5,17 +5,22 @@ if HAVE_CHECK
 
 unit_programs = \
 	tests/test_alloc \
+	tests/test_arena \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
+	tests/test_io \
 	tests/test_lock \
 	tests/test_options \
+	tests/test_pass \
+	tests/test_pool \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
 	tests/test_slab \
 	tests/test_stats \
-	tests/test_thread
+	tests/test_thread \
+	tests/test_zerocopy
 
 check_PROGRAMS += $(unit_programs)
 TESTS          += $(unit_programs)
@@ -27,6 +32,10 @@ unit_ldadd    = libquarry-core.la $(CHECK_LIBS)
 tests_test_alloc_CPPFLAGS = $(unit_cppflags)
 tests_test_alloc_CFLAGS   = $(unit_cflags)
 tests_test_alloc_LDADD    = $(unit_ldadd)
+
+tests_test_arena_CPPFLAGS = $(unit_cppflags)
+tests_test_arena_CFLAGS   = $(unit_cflags)
+tests_test_arena_LDADD    = $(unit_ldadd)
 
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)
@@ -40,6 +49,10 @@ tests_test_heap_CPPFLAGS = $(unit_cppflags)
 tests_test_heap_CFLAGS   = $(unit_cflags)
 tests_test_heap_LDADD    = $(unit_ldadd)
 
+tests_test_io_CPPFLAGS = $(unit_cppflags)
+tests_test_io_CFLAGS   = $(unit_cflags)
+tests_test_io_LDADD    = $(unit_ldadd)
+
 tests_test_lock_CPPFLAGS = $(unit_cppflags)
 tests_test_lock_CFLAGS   = $(unit_cflags)
 tests_test_lock_LDADD    = $(unit_ldadd)
@@ -47,6 +60,14 @@ tests_test_lock_LDADD    = $(unit_ldadd)
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_pass_CPPFLAGS = $(unit_cppflags)
+tests_test_pass_CFLAGS   = $(unit_cflags)
+tests_test_pass_LDADD    = $(unit_ldadd)
+
+tests_test_pool_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_CFLAGS   = $(unit_cflags)
+tests_test_pool_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
@@ -71,6 +92,10 @@ tests_test_stats_LDADD    = $(unit_ldadd)
 tests_test_thread_CPPFLAGS = $(unit_cppflags)
 tests_test_thread_CFLAGS   = $(unit_cflags)
 tests_test_thread_LDADD    = $(unit_ldadd)
+
+tests_test_zerocopy_CPPFLAGS = $(unit_cppflags)
+tests_test_zerocopy_CFLAGS   = $(unit_cflags)
+tests_test_zerocopy_LDADD    = $(unit_ldadd)
 
 endif HAVE_CHECK
 

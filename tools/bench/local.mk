@@ -34,6 +34,11 @@ tools_bench_bench_spawn_LDFLAGS = -all-static
 tools_bench_bench_pairs_SOURCES = tools/bench/pairs.c
 tools_bench_bench_pairs_CFLAGS  = $(AM_CFLAGS) -fno-plt
 
+# Object pools, by themselves: "make bench-pool" prints a table of nanoseconds. Linked statically beside libc's malloc.
+EXTRA_PROGRAMS += tools/bench/pool
+tools_bench_pool_SOURCES = tools/bench/pool.c
+tools_bench_pool_LDADD   = libquarry.a
+
 # Settings given to make (WORKLOADS=…, ALLOCATORS=…, REPS=…, SCALE=…) reach the scripts through the environment. The
 # compilers are named for the case that a program has to be built anew.
 bench_environment = QUARRY_LIB='$(abs_top_builddir)/.libs/libquarry.so' CC='$(CC)' CXX='$(CXX)'
@@ -47,14 +52,17 @@ bench-smoke: libquarry.la $(bench_programs)
 
 bench-instructions: libquarry.la tools/bench/bench-pairs
 	$(bench_environment) '$(abs_top_srcdir)/tools/bench/instructions.py' --build-dir '$(abs_top_builddir)'
+
+bench-pool: tools/bench/pool
+	tools/bench/pool
 else
-bench bench-smoke bench-instructions:
+bench bench-smoke bench-instructions bench-pool:
 	@echo '$@: a sanitizer build makes no library to measure'; exit 1
 endif
 
-.PHONY: bench bench-smoke bench-instructions
+.PHONY: bench bench-smoke bench-instructions bench-pool
 
-CLEANFILES += $(bench_programs) bench.tsv bench.txt bench.svg
+CLEANFILES += $(bench_programs) tools/bench/pool bench.tsv bench.txt bench.svg
 
 EXTRA_DIST += \
 	tools/bench/README.md \
