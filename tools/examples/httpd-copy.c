@@ -15,7 +15,7 @@
 const char httpd_about[] =
     "An HTTP/1.1 server of static files that reads contents into a buffer and writes them from there.";
 
-enum { FILE_PIECE = 128 << 10, UPSTREAM_PIECE = 64 << 10 };
+enum { FILE_PIECE = 128 << 10, UPSTREAM_PIECE = 64 << 10, FILE_WEIGHT = 4 << 10 };
 
 struct part {
     int file;
@@ -46,14 +46,13 @@ void reply_free(struct reply *reply)
     free(reply);
 }
 
-bool reply_waits(const struct reply *reply)
-{
-    return reply->first != reply->end || reply->parts_first != reply->parts_end;
-}
-
+/* A file counts at least as FILE_WEIGHT, so that nobody makes us hold thousands open. */
 size_t reply_bytes(const struct reply *reply)
 {
-    return reply->end - reply->first + (reply->parts_end - reply->parts_first) * FILE_WEIGHT;
+    uint64_t bytes = reply->end - reply->first;
+    for (size_t i = reply->parts_first; i < reply->parts_end; i++)
+        bytes += reply->parts[i].length + FILE_WEIGHT;
+    return bytes;
 }
 
 /* Room for that many bytes at the end. */

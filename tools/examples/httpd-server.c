@@ -436,7 +436,7 @@ static bool read_input(struct connection *connection)
 
 static bool send_reply(struct connection *connection)
 {
-    if (!connection->writable || !reply_waits(connection->reply))
+    if (!connection->writable || reply_bytes(connection->reply) == 0)
         return false;
     const ssize_t sent = reply_send(connection->reply, connection->client.fd);
     if (sent >= 0) {
@@ -461,7 +461,8 @@ static void advance(struct connection *connection)
         for (int i = 0; i < TURNS_MOST && !connection->ended && send_reply(connection); i++)
             active = true;
     }
-    if (!connection->ended && connection->closing && connection->upstream.fd < 0 && !reply_waits(connection->reply)) {
+    if (!connection->ended && connection->closing && connection->upstream.fd < 0 &&
+        reply_bytes(connection->reply) == 0) {
         /* Unread input would turn the end into a reset, and the client might lose the reply's last bytes. */
         (void)shutdown(connection->client.fd, SHUT_WR);
         while (recv(connection->client.fd, connection->input, sizeof connection->input, MSG_DONTWAIT) > 0)
@@ -497,7 +498,7 @@ static void handle(struct source *source, uint32_t events)
 static void end_idle(double now)
 {
     for (struct connection *connection = server.connections, *next; connection != NULL; connection = next) {
-        const bool waits = !reply_waits(connection->reply) && connection->upstream.fd < 0;
+        const bool waits = reply_bytes(connection->reply) == 0 && connection->upstream.fd < 0;
         next = connection->next;
         if (now - connection->last > options.idle_seconds || (server.ending && waits))
             end(connection);

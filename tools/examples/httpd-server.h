@@ -28,14 +28,10 @@ int reply_file(struct reply *reply, int file, uint64_t offset, uint64_t length);
 /* Read from another server's socket and append what comes. The bytes; 0 at the end; -1 with errno. */
 ssize_t reply_from(struct reply *reply, int socket);
 
-/* Something waits. */
-bool reply_waits(const struct reply *reply);
-
-/* Bytes in memory that wait; a file counts as FILE_WEIGHT, so that nobody makes us open thousands. */
-enum { FILE_WEIGHT = 4 << 10 };
+/* Bytes that wait. */
 size_t reply_bytes(const struct reply *reply);
 
-/* Send some of it. The bytes sent; -1 with errno: EAGAIN; EIO for a file that has become shorter, anything else. */
+/* Send some of it. The bytes sent; -1 with errno: EAGAIN; EIO for a file that has become shorter, or another one. */
 ssize_t reply_send(struct reply *reply, int socket);
 
 #endif

@@ -1,45 +1,34 @@
 /*
  * httpd.c: an HTTP server that copies no content.
  *
- *     reply:  [head][file 3, bytes 0 to 5 M][head, head][slice of what another server sends]...
- *               |            |                                |
- *            writev()   sendfile()                        writev()
+ *     reply:  [head][part of a file][head, small file, head][what another server sends]...
  *
- * Small files are read in behind their heads. Heads are written into a block of which each is a slice; several that follow each other are one. Bytes of another server are
- * read into blocks and go out from there. What stands in the queue owns a reference or a file descriptor, so a client may be as
- * slow as it likes.
+ * Everything that waits is a slice, and all of it goes to qy_slices_send(), which writes bytes from memory and hands parts of
+ * files to sendfile(). Heads and small files are written into a block that they share; what follows each other there is one
+ * slice. A file is opened and registered once, and each reply has a reference to its part. Bytes of another server are read into blocks and go out from there. A client may be as slow as it likes: a slice keeps
+ * what it needs, memory or file.
  */
 #define _GNU_SOURCE
 #include "httpd-server.h"
 
-#include "program.h"
-
-#include <quarry/slice.h>
+#include <quarry/io.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-const char httpd_about[] = "An HTTP/1.1 server of static files: sendfile for contents, slices for everything else.";
+const char httpd_about[] = "An HTTP/1.1 server of static files: sendfile for contents, slices for everything.";
 
 /* Up to SMALL_FILE bytes, reading a file is cheaper than sendfile(). */
-enum { TEXT_BLOCK = 16 << 10, SMALL_FILE = 16 << 10, UPSTREAM_BLOCK = 64 << 10, PIECES_AT_ONCE = 64 };
-
-/* Bytes, or a part of a file. */
-struct piece {
-    qy_slice bytes; /* length 0: a file */
-    int file;
-    off_t offset;
-    uint64_t length; /* of the file's part */
-};
+enum { TEXT_BLOCK = 16 << 10, SMALL_FILE = 16 << 10, UPSTREAM_BLOCK = 64 << 10 };
 
 struct reply {
-    struct piece *pieces;
+    qy_slice *slices; /* [first, end) wait */
     size_t first, end, room;
-    size_t waiting;      /* bytes in memory, and the weight of files */
+    size_t bytes;        /* of them */
     qy_slice text;       /* free rest of the block that heads are written to */
     qy_slice from_other; /* free rest of the block that another server's bytes are read to */
 };
@@ -49,60 +38,40 @@ struct reply *reply_new(void)
     return calloc(1, sizeof(struct reply));
 }
 
-static void piece_drop(struct piece *piece)
-{
-    if (piece->bytes.iov_len != 0)
-        qy_slice_drop(&piece->bytes);
-    else
-        close(piece->file);
-}
-
 void reply_free(struct reply *reply)
 {
-    for (size_t i = reply->first; i < reply->end; i++)
-        piece_drop(&reply->pieces[i]);
+    qy_slices_drop(reply->slices + reply->first, reply->end - reply->first);
     qy_slice_drop(&reply->text);
     qy_slice_drop(&reply->from_other);
-    free(reply->pieces);
+    free(reply->slices);
     free(reply);
-}
-
-bool reply_waits(const struct reply *reply)
-{
-    return reply->first != reply->end;
 }
 
 size_t reply_bytes(const struct reply *reply)
 {
-    return reply->waiting;
+    return reply->bytes;
 }
 
-/* Takes the piece. */
-static int append(struct reply *reply, struct piece piece)
+/* Takes the slice. One that follows the last one in its block makes that one longer. */
+static int append(struct reply *reply, qy_slice slice)
 {
-    if (reply->end == reply->room) {
-        const size_t room = reply->room != 0 ? 2 * reply->room : 8;
-        struct piece *pieces = realloc(reply->pieces, room * sizeof *pieces);
-        if (pieces == NULL) {
-            piece_drop(&piece);
-            return -1;
-        }
-        reply->pieces = pieces;
-        reply->room = room;
-    }
-    reply->pieces[reply->end++] = piece;
-    return 0;
-}
-
-/* Takes the bytes; those that follow the last piece in its block make it longer. */
-static int append_bytes(struct reply *reply, qy_slice bytes)
-{
-    struct piece *last = reply_waits(reply) ? &reply->pieces[reply->end - 1] : NULL;
-    const size_t length = bytes.iov_len;
-    if ((last == NULL || last->bytes.iov_len == 0 || qy_slice_unsplit(&last->bytes, &bytes) != 0) &&
-        append(reply, (struct piece){.bytes = bytes, .file = -1}) != 0)
+    const size_t length = slice.iov_len;
+    if (length == 0) /* what could not be made */
         return -1;
-    reply->waiting += length;
+    if (reply->first == reply->end || qy_slice_unsplit(&reply->slices[reply->end - 1], &slice) != 0) {
+        if (reply->end == reply->room) {
+            const size_t room = reply->room != 0 ? 2 * reply->room : 8;
+            qy_slice *slices = realloc(reply->slices, room * sizeof *slices);
+            if (slices == NULL) {
+                qy_slice_drop(&slice);
+                return -1;
+            }
+            reply->slices = slices;
+            reply->room = room;
+        }
+        reply->slices[reply->end++] = slice;
+    }
+    reply->bytes += length;
     return 0;
 }
 
@@ -124,31 +93,52 @@ int reply_text(struct reply *reply, const char *text, size_t length)
     if (!have_room(&reply->text, length, TEXT_BLOCK))
         return -1;
     memcpy(reply->text.iov_base, text, length);
-    const qy_slice front = qy_slice_split_to(&reply->text, length);
-    return front.iov_len == 0 ? -1 : append_bytes(reply, front);
+    return append(reply, qy_slice_split_to(&reply->text, length));
 }
 
-/* All of it, right behind the head, in whose block it often still fits: one system call sends both. */
+/* Right behind the head, in whose block it often still fits: one system call sends both. */
 static int append_small_file(struct reply *reply, int file, uint64_t offset, size_t length)
 {
-    if (!have_room(&reply->text, length, TEXT_BLOCK)) {
-        close(file);
+    if (!have_room(&reply->text, length, TEXT_BLOCK) ||
+        pread(file, reply->text.iov_base, length, (off_t)offset) != (ssize_t)length)
         return -1;
-    }
-    const ssize_t got = pread(file, reply->text.iov_base, length, (off_t)offset);
-    close(file);
-    if (got != (ssize_t)length)
-        return -1;
-    const qy_slice front = qy_slice_split_to(&reply->text, length);
-    return front.iov_len == 0 ? -1 : append_bytes(reply, front);
+    return append(reply, qy_slice_split_to(&reply->text, length));
+}
+
+/* Files that were asked for lately, whole, shared by all replies. A file that has changed is another one. */
+static struct known_file {
+    struct stat about;
+    qy_slice all;
+} known_files[64];
+
+static struct known_file *known_file(int file)
+{
+    struct stat about;
+    if (fstat(file, &about) != 0)
+        return NULL;
+    struct known_file *known = &known_files[about.st_ino % (sizeof known_files / sizeof known_files[0])];
+    if (known->all.iov_len != 0 && known->about.st_ino == about.st_ino && known->about.st_dev == about.st_dev &&
+        known->about.st_size == about.st_size && known->about.st_mtim.tv_sec == about.st_mtim.tv_sec &&
+        known->about.st_mtim.tv_nsec == about.st_mtim.tv_nsec)
+        return known;
+    qy_slice_drop(&known->all); /* replies that are under way keep it */
+    known->all = qy_slice_file(file, 0, 0);
+    known->about = about;
+    return known;
+}
+
+static int append_file(struct reply *reply, int file, uint64_t offset, size_t length)
+{
+    const struct known_file *known = known_file(file);
+    return known != NULL ? append(reply, qy_slice_sub(known->all, offset, length)) : -1;
 }
 
 int reply_file(struct reply *reply, int file, uint64_t offset, uint64_t length)
 {
-    if (length <= SMALL_FILE)
-        return append_small_file(reply, file, offset, (size_t)length);
-    reply->waiting += FILE_WEIGHT;
-    return append(reply, (struct piece){.file = file, .offset = (off_t)offset, .length = length});
+    const int result = length <= SMALL_FILE ? append_small_file(reply, file, offset, (size_t)length)
+                                            : append_file(reply, file, offset, (size_t)length);
+    close(file);
+    return result;
 }
 
 ssize_t reply_from(struct reply *reply, int socket)
@@ -158,61 +148,18 @@ ssize_t reply_from(struct reply *reply, int socket)
     const ssize_t got = read(socket, reply->from_other.iov_base, reply->from_other.iov_len);
     if (got <= 0)
         return got;
-    const qy_slice front = qy_slice_split_to(&reply->from_other, (size_t)got);
-    if (front.iov_len == 0 || append_bytes(reply, front) != 0)
-        return -1;
-    return got;
-}
-
-/* The first piece is done with. */
-static void advance(struct reply *reply)
-{
-    piece_drop(&reply->pieces[reply->first++]);
-    if (reply->first == reply->end)
-        reply->first = reply->end = 0;
-}
-
-static ssize_t send_file(struct reply *reply, int socket)
-{
-    struct piece *piece = &reply->pieces[reply->first];
-    const size_t most = piece->length < MIB ? (size_t)piece->length : MIB;
-    const ssize_t sent = sendfile(socket, piece->file, &piece->offset, most);
-    if (sent == 0) {
-        errno = EIO; /* shorter than it was: the client must notice */
-        return -1;
-    }
-    if (sent > 0) {
-        piece->length -= (uint64_t)sent;
-        if (piece->length == 0) {
-            reply->waiting -= FILE_WEIGHT;
-            advance(reply);
-        }
-    }
-    return sent;
+    return append(reply, qy_slice_split_to(&reply->from_other, (size_t)got)) == 0 ? got : -1;
 }
 
 ssize_t reply_send(struct reply *reply, int socket)
 {
-    struct iovec pieces[PIECES_AT_ONCE];
-    size_t count = 0;
-    if (reply->pieces[reply->first].bytes.iov_len == 0)
-        return send_file(reply, socket);
-    for (size_t i = reply->first; i < reply->end && count < PIECES_AT_ONCE && reply->pieces[i].bytes.iov_len != 0; i++)
-        pieces[count++] = reply->pieces[i].bytes;
-    /* A head goes out together with the beginning of the file that follows. */
-    const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-    const ssize_t sent = sendmsg(socket, &message, reply->first + count < reply->end ? MSG_MORE : 0);
-    if (sent < 0)
+    const ssize_t sent = qy_slices_send(socket, reply->slices + reply->first, reply->end - reply->first, 0);
+    if (sent <= 0)
         return sent;
-    reply->waiting -= (size_t)sent;
-    for (size_t left = (size_t)sent; left != 0;) {
-        qy_slice *bytes = &reply->pieces[reply->first].bytes;
-        if (left < bytes->iov_len) {
-            (void)qy_slice_advance(bytes, left);
-            break;
-        }
-        left -= bytes->iov_len;
-        advance(reply);
-    }
+    reply->bytes -= (size_t)sent;
+    while (reply->first < reply->end && reply->slices[reply->first].iov_len == 0)
+        reply->first++;
+    if (reply->first == reply->end)
+        reply->first = reply->end = 0;
     return sent;
 }
