@@ -34,7 +34,8 @@ quarry_core_sources = \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
 	src/slice.c \
-	src/slices.c \
+	src/slices.c src/slices.h \
+	src/chain.c \
 	src/pool.c src/pool.h \
 	src/pool_buffer.c \
 	src/pool_cache.c \
@@ -95,6 +96,7 @@ quarryinclude_HEADERS = \
 	include/quarry/arena.h \
 	include/quarry/io.h \
 	include/quarry/pool.h \
+	include/quarry/chain.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
 	include/quarry/slice.h \

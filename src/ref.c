@@ -26,6 +26,11 @@ void qyi_too_many_references(const void *p)
     qyi_fatal_pointer("qy_retain", p, 0, "too many references");
 }
 
+void qyi_too_many_releases(const void *p)
+{
+    qyi_fatal_pointer("qy_release", p, 0, "released more often than retained");
+}
+
 static int fail(int error)
 {
     errno = error;
@@ -91,7 +96,7 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
                                      : count == 1 ? QYI_DROPPED_LAST
                                                   : QYI_DROPPED_MORE;
     if (dropped == QYI_DROPPED_MORE)
-        qyi_fatal_pointer("qy_release", p, 0, "released more often than retained");
+        qyi_too_many_releases(p);
     if (dropped == QYI_DROPPED_LAST)
         qyi_free_last(start, entry);
 }

@@ -17,6 +17,7 @@ int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_release_slow(const void *p, uint32_t count);
 int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
 _Noreturn void qyi_too_many_references(const void *p);
+_Noreturn void qyi_too_many_releases(const void *p);
 
 /* The cell of p's block if it is a slab's that has cells; NULL otherwise. */
 QYI_INLINE struct qyi_cell *qyi_counted_cell(const void *p, uint64_t entry)
@@ -68,6 +69,25 @@ QYI_INLINE int qyi_release(const void *p)
     if (!qyi_place_is_block(&place) || QYI_UNLIKELY(!qyi_magazine_push(magazine, qyi_place_start(&place))))
         return qyi_release_slow(p, 1);
     return 0;
+}
+
+/* Drop count references, at least 1. 0 or -1 and errno. */
+QYI_INLINE int qyi_release_n(const void *p, uint32_t count)
+{
+    const size_t offset = qyi_region_offset(p);
+    if (QYI_LIKELY(count != 1 && qyi_region_has(offset))) {
+        const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
+        struct qyi_cell *cell = qyi_counted_cell(p, entry);
+        if (QYI_LIKELY(cell != NULL)) {
+            const enum qyi_dropped dropped = qyi_count_drop(cell, count);
+            if (QYI_LIKELY(dropped == QYI_DROPPED))
+                return 0;
+            if (QYI_LIKELY(dropped == QYI_DROPPED_LAST))
+                return qyi_release_last(p, entry);
+            qyi_too_many_releases(p);
+        }
+    }
+    return qyi_release_slow(p, count);
 }
 
 /* What a pointer points into. */

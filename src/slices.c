@@ -6,6 +6,8 @@
  */
 #include "quarry/slice.h"
 
+#include "slices.h"
+
 #include "ref.h"
 
 #include <endian.h>
@@ -14,82 +16,107 @@
 
 static const qy_slice empty;
 
-/* The block around p: [start, end). Empty for memory that is not ours. */
+/* The block around p: bytes from start on; 0 for memory that is not ours. */
 struct extent {
-    const char *start, *end;
+    const char *start;
+    size_t bytes;
 };
 
-static struct extent extent_around(const void *p)
+static QYI_NOINLINE struct extent extent_slow(const void *p)
 {
     struct qyi_ref_target target;
     const int saved_errno = errno;
     const bool found = qyi_ref_find(p, &target);
     errno = saved_errno;
-    const char *start = found ? target.base : NULL;
-    return (struct extent){.start = start, .end = found ? start + target.bytes : NULL};
+    return found ? (struct extent){.start = target.base, .bytes = target.bytes} : (struct extent){NULL, 0};
 }
 
-/* How many of the slices, from the first on, lie in the block of the first one that owns anything; *owners: those that
- * own a reference, *owner: one of them. */
-static size_t same_block(const qy_slice *slices, size_t count, uint32_t *owners, const void **owner)
+QYI_INLINE struct extent extent_around(const void *p)
 {
-    struct extent extent = {NULL, NULL};
-    size_t i;
-    *owners = 0;
-    for (i = 0; i < count && *owners < UINT32_MAX; i++) {
-        const char *p = slices[i].iov_base;
-        if (slices[i].iov_len == 0)
-            continue;
-        if (*owners == 0) {
-            *owner = p;
-        } else {
-            if (extent.start == NULL)
-                extent = extent_around(*owner);
-            if (p < extent.start || p >= extent.end)
-                break;
+    const size_t offset = qyi_region_offset(p);
+    if (QYI_LIKELY(qyi_region_has(offset))) {
+        const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
+        if (QYI_LIKELY((entry & QYI_ENTRY_COUNTED) != 0)) {
+            const struct qyi_place place = qyi_place_of(p, entry);
+            if (qyi_place_is_block(&place))
+                return (struct extent){.start = qyi_place_start(&place), .bytes = place.interior->bytes};
         }
-        ++*owners;
     }
-    return i;
+    return extent_slow(p);
 }
 
-static int release_many(const void *p, uint32_t count)
+QYI_INLINE bool extent_has(const struct extent *extent, const void *p)
 {
-    return count == 1 ? qyi_release(p) : qyi_release_slow(p, count);
+    return (size_t)((const char *)p - extent->start) < extent->bytes;
+}
+
+/* Slices in one block: the first `length` of an array, of which `owners` own a reference; `owner` is in the block. */
+struct run {
+    size_t length;
+    uint32_t owners;
+    const void *owner;
+};
+
+/* The block is looked up once, and only if there is a second slice to compare with it. */
+QYI_INLINE struct run run_of(const qy_slice *slices, size_t count)
+{
+    struct run run = {0, 0, NULL};
+    while (run.length < count && slices[run.length].iov_len == 0)
+        run.length++;
+    if (run.length == count)
+        return run;
+    run.owner = slices[run.length++].iov_base;
+    run.owners = 1;
+    if (run.length == count)
+        return run;
+    const struct extent extent = extent_around(run.owner);
+    for (; run.length < count && run.owners < UINT32_MAX; run.length++) {
+        if (slices[run.length].iov_len == 0)
+            continue;
+        if (!extent_has(&extent, slices[run.length].iov_base))
+            break;
+        run.owners++;
+    }
+    return run;
+}
+
+void qyi_slices_release(const qy_slice *slices, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        const struct run run = run_of(&slices[done], count - done);
+        if (run.owners != 0)
+            (void)qyi_release_n(run.owner, run.owners);
+        done += run.length;
+    }
+}
+
+bool qyi_slices_are_one(const qy_slice *slices, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
+            return false;
+    }
+    return run_of(slices, count).length == count;
 }
 
 int qy_slices_retain(const qy_slice *slices, size_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        uint32_t owners;
-        const void *owner;
-        const size_t length = same_block(&slices[done], count - done, &owners, &owner);
-        if (owners != 0 && qyi_retain(owner, owners) != 0) {
+    for (size_t done = 0; done < count;) {
+        const struct run run = run_of(&slices[done], count - done);
+        if (run.owners != 0 && qyi_retain(run.owner, run.owners) != 0) {
             const int error = errno;
-            for (size_t i = 0; i < done; i++) {
-                if (slices[i].iov_len != 0)
-                    qyi_release(slices[i].iov_base);
-            }
+            qyi_slices_release(slices, done);
             errno = error;
             return -1;
         }
-        done += length;
+        done += run.length;
     }
     return 0;
 }
 
 void qy_slices_drop(qy_slice *slices, size_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        uint32_t owners;
-        const void *owner;
-        const size_t length = same_block(&slices[done], count - done, &owners, &owner);
-        if (owners != 0)
-            (void)release_many(owner, owners);
-        done += length;
-    }
+    qyi_slices_release(slices, count);
     if (count != 0) /* memset() wants a pointer even for nothing */
         memset(slices, 0, count * sizeof *slices);
 }

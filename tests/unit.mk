@@ -6,6 +6,7 @@ if HAVE_CHECK
 unit_programs = \
 	tests/test_alloc \
 	tests/test_arena \
+	tests/test_chain \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
@@ -36,6 +37,10 @@ tests_test_alloc_LDADD    = $(unit_ldadd)
 tests_test_arena_CPPFLAGS = $(unit_cppflags)
 tests_test_arena_CFLAGS   = $(unit_cflags)
 tests_test_arena_LDADD    = $(unit_ldadd)
+
+tests_test_chain_CPPFLAGS = $(unit_cppflags)
+tests_test_chain_CFLAGS   = $(unit_cflags)
+tests_test_chain_LDADD    = $(unit_ldadd)
 
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)
@@ -104,4 +109,5 @@ TESTS              += tests/run_models.sh
 
 EXTRA_DIST += \
 	tests/models/remote.pml \
+	tests/starve.h \
 	tests/unit.h
