@@ -44,6 +44,28 @@ ssize_t qy_slices_send(int socket, qy_slice *slices, size_t count, int flags)
     return send_and_drain(&sending, slices, count);
 }
 
+static ssize_t send_chain(const struct qyi_sending *sending, qy_chain *chain)
+{
+    const ssize_t sent = qyi_sending_run(sending, chain->slices, chain->count);
+    if (sent > 0)
+        (void)qy_chain_drain(chain, (size_t)sent);
+    return sent;
+}
+
+ssize_t qy_chain_write(int fd, qy_chain *chain)
+{
+    const struct qyi_sending sending = {.fd = fd, .some = qyi_sending_write};
+    return send_chain(&sending, chain);
+}
+
+ssize_t qy_chain_send(int socket, qy_chain *chain, int flags)
+{
+    if ((flags & MSG_ZEROCOPY) != 0)
+        return fail(EINVAL);
+    const struct qyi_sending sending = {.fd = socket, .flags = flags, .some = qyi_sending_message};
+    return send_chain(&sending, chain);
+}
+
 ssize_t qy_slice_read(int fd, size_t max, qy_slice *slice)
 {
     *slice = empty;
@@ -70,4 +92,17 @@ ssize_t qy_slices_read(int fd, const qy_slice *slices, size_t count)
             return fail(EBUSY);
     }
     return readv(fd, slices, (int)count);
+}
+
+ssize_t qy_chain_read(int fd, qy_chain *chain, size_t max)
+{
+    if (max > QY_CHAIN_BYTES_MAX - chain->bytes)
+        return fail(EOVERFLOW);
+    if (qy_chain_push_clones(chain, &empty, 1) != 0) /* adds nothing, and makes room for one */
+        return -1;
+    qy_slice slice;
+    const ssize_t bytes = qy_slice_read(fd, max, &slice);
+    if (bytes > 0)
+        (void)qy_chain_push(chain, slice);
+    return bytes;
 }

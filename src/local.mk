@@ -94,9 +94,9 @@ endif
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
 	include/quarry/arena.h \
+	include/quarry/chain.h \
 	include/quarry/io.h \
 	include/quarry/pool.h \
-	include/quarry/chain.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
 	include/quarry/slice.h \

@@ -310,6 +310,14 @@ ssize_t qy_zerocopy_send(qy_zerocopy *zerocopy, qy_slice *slices, size_t count, 
     return sent;
 }
 
+ssize_t qy_zerocopy_send_chain(qy_zerocopy *zerocopy, qy_chain *chain, int flags)
+{
+    const ssize_t sent = run(zerocopy, chain->slices, chain->count, flags);
+    if (sent > 0)
+        (void)qy_chain_drain(chain, (size_t)sent);
+    return sent;
+}
+
 /* ---- making and ending ---- */
 
 qy_zerocopy *qy_zerocopy_new(int socket)

@@ -249,6 +249,60 @@ START_TEST(test_reading_fills_slices_that_nobody_else_has)
 }
 END_TEST
 
+START_TEST(test_a_chain_is_written_and_drained)
+{
+    int pair[2];
+    make_pair(SOCK_STREAM, pair);
+    set_nonblocking(pair[0]);
+    qy_chain chain;
+    qy_chain_init(&chain);
+    for (size_t i = 0; i < 16; i++)
+        require(qy_chain_push(&chain, patterned(i * BIG / 16, BIG / 16)) == 0);
+    char bytes[4096];
+    bool by_write = false;
+    for (size_t received = 0; received < BIG;) {
+        const size_t before = chain.bytes;
+        const ssize_t sent = by_write ? qy_chain_write(pair[0], &chain) : qy_chain_send(pair[0], &chain, 0);
+        require(sent >= 0 || errno == EAGAIN);
+        require(chain.bytes == before - (sent < 0 ? 0 : (size_t)sent));
+        by_write = !by_write;
+        const ssize_t part = read(pair[1], bytes, sizeof bytes);
+        require(part > 0);
+        expect_pattern(bytes, received, (size_t)part);
+        received += (size_t)part;
+    }
+    ck_assert_uint_eq(chain.count, 0);
+    ck_assert_int_eq(qy_chain_send(pair[0], &chain, MSG_ZEROCOPY), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    qy_chain_clear(&chain);
+}
+END_TEST
+
+START_TEST(test_a_chain_grows_by_what_was_read)
+{
+    int pair[2];
+    require(pipe(pair) == 0);
+    qy_chain chain;
+    qy_chain_init(&chain);
+    for (unsigned i = 0; i < 20; i++) {
+        require(write(pair[1], "abc", 3) == 3);
+        require(qy_chain_read(pair[0], &chain, 100) == 3);
+    }
+    ck_assert_uint_eq(chain.bytes, 60);
+    char bytes[60];
+    ck_assert_uint_eq(qy_chain_copy_out(&chain, 0, bytes, 60), 60);
+    ck_assert_mem_eq(bytes + 57, "abc", 3);
+    ck_assert_int_eq(qy_chain_read(pair[0], &chain, SIZE_MAX), -1);
+    ck_assert_int_eq(errno, EOVERFLOW);
+    ck_assert_int_eq(qy_chain_read(pair[0], &chain, 0), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    close(pair[1]);
+    ck_assert_int_eq(qy_chain_read(pair[0], &chain, 100), 0);
+    ck_assert_uint_eq(chain.bytes, 60);
+    qy_chain_clear(&chain);
+}
+END_TEST
+
 /* ---- parts of files ---- */
 
 static unsigned descriptors(void)
@@ -428,6 +482,8 @@ int main(void)
     tcase_add_test(tests, test_many_slices_are_one_datagram);
     tcase_add_test(tests, test_reading_makes_a_slice_of_what_there_was);
     tcase_add_test(tests, test_reading_fills_slices_that_nobody_else_has);
+    tcase_add_test(tests, test_a_chain_is_written_and_drained);
+    tcase_add_test(tests, test_a_chain_grows_by_what_was_read);
     tcase_add_test(tests, test_a_file_segment_reads_like_any_slice);
     tcase_add_test(tests, test_a_file_segment_that_is_not_there_is_refused);
     tcase_add_test(tests, test_files_and_bytes_go_through_a_socket_in_order);

@@ -292,6 +292,25 @@ START_TEST(test_parts_of_slices_keep_one_reference_each_while_they_fly)
 }
 END_TEST
 
+START_TEST(test_a_chain_is_sent_and_drained)
+{
+    int pair[2];
+    tcp_pair(AF_INET, pair);
+    qy_zerocopy *account = qy_zerocopy_new(pair[0]);
+    qy_chain chain;
+    qy_chain_init(&chain);
+    qy_slice slice = qy_slice_zeroed(PART);
+    require(qy_chain_push_clone(&chain, slice) == 0 && qy_chain_push_clone(&chain, slice) == 0);
+    ck_assert_int_eq(qy_zerocopy_send_chain(account, &chain, 0), 2 * PART);
+    ck_assert_uint_eq(chain.count, 0);
+    ck_assert_uint_eq(qy_zerocopy_get_stats(account).sends, 1);
+    static char bytes[2 * PART];
+    read_whole(pair[1], bytes, 2 * PART);
+    ck_assert_int_eq(qy_zerocopy_wait(account, 10000), 0);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 1);
+}
+END_TEST
+
 /* ---- through a device that does not copy ---- */
 
 static bool write_text(const char *path, const char *text)
@@ -399,6 +418,7 @@ int main(void)
     tcase_add_test(tests, test_the_same_by_version_six);
     tcase_add_test(tests, test_small_sends_and_small_pieces_are_copied);
     tcase_add_test(tests, test_parts_of_slices_keep_one_reference_each_while_they_fly);
+    tcase_add_test(tests, test_a_chain_is_sent_and_drained);
     tcase_add_test(tests, test_a_device_sends_from_the_pages_and_says_when_it_is_done);
     tcase_add_test(tests, test_no_room_for_the_account_means_copying);
     suite_add_tcase(suite, tests);

@@ -1,8 +1,8 @@
 /*
  * io.h: reading into slices, writing them out, and handing them to another process.
  *
- * An array of slices (slice.h) is an array of struct iovec, so it goes to the kernel as it is. These functions take care of
- * what is left to do around it: partial writes, IOV_MAX, parts of files that need not pass through memory, and the
+ * An array of slices (slice.h) or a chain of them (chain.h) is an array of struct iovec, so it goes to the kernel as it is. These
+ * functions take care of what is left to do around it: partial writes, IOV_MAX, parts of files that need not pass through memory, and the
  * references of what has been written.
  *
  * Progress   functions that send go on until everything is sent or the kernel refuses. They return the bytes that were sent, and
@@ -15,7 +15,7 @@
 #ifndef QUARRY_IO_H
 #define QUARRY_IO_H
 
-#include "quarry/slice.h"
+#include "quarry/chain.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +38,10 @@ QY_API ssize_t qy_slices_write(int fd, qy_slice *slices, size_t count);
  */
 QY_API ssize_t qy_slices_send(int socket, qy_slice *slices, size_t count, int flags);
 
+/* The same for chains. */
+QY_API ssize_t qy_chain_write(int fd, qy_chain *chain);
+QY_API ssize_t qy_chain_send(int socket, qy_chain *chain, int flags);
+
 /*
  * Read once into a new block.
  *
@@ -56,6 +60,9 @@ QY_API ssize_t qy_slice_read(int fd, size_t max, qy_slice *slice);
  *            been read) or errno as of readv().
  */
 QY_API ssize_t qy_slices_read(int fd, const qy_slice *slices, size_t count);
+
+/* As qy_slice_read, and what was read is appended to the chain. ENOMEM and EOVERFLOW: nothing has been read. */
+QY_API ssize_t qy_chain_read(int fd, qy_chain *chain, size_t max);
 
 /*
  * Part of a file that can be read like any slice, and that is sent without being read.

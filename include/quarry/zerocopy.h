@@ -26,7 +26,7 @@
 #ifndef QUARRY_ZEROCOPY_H
 #define QUARRY_ZEROCOPY_H
 
-#include "quarry/slice.h"
+#include "quarry/chain.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -58,6 +58,9 @@ QY_API void qy_zerocopy_set_limits(qy_zerocopy *zerocopy, size_t send_bytes, siz
  * Cost       beside the system call one small allocation, and a reference to each slice. Reaps what is there when it is time to.
  */
 QY_API ssize_t qy_zerocopy_send(qy_zerocopy *zerocopy, qy_slice *slices, size_t count, int flags);
+
+/* The same for a chain. */
+QY_API ssize_t qy_zerocopy_send_chain(qy_zerocopy *zerocopy, qy_chain *chain, int flags);
 
 /*
  * Drop the references of sends that the kernel has done with. Never waits. poll() reports POLLERR when there are some.
