@@ -195,7 +195,7 @@ void *qyi_aligned(size_t align, size_t bytes)
         return out_of_memory();
     if (bytes <= QYI_SMALL_BYTES && align <= QYI_GRANULE_BYTES) {
         /* slabs start at a granule, so a class that is a multiple of the alignment has aligned blocks */
-        for (unsigned class = qyi_class_of(qyi_max(bytes, align)); class < QYI_CLASS_COUNT; class ++) {
+        for (unsigned class = qyi_class_of(qyi_max(bytes, align)); class < QYI_CLASS_COUNT; class++) {
             if (qyi_classes[class].bytes % align == 0)
                 return take_block_hard(class);
         }

@@ -213,7 +213,7 @@ static void make_room(struct qyi_magazines *mine, size_t bytes)
     if (mine->common_bytes + bytes <= COMMON_BYTES_MAX)
         return;
     qyi_lock(&mine->heap->lock);
-    for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)
         flush_lower(mine, class, SIZE_MAX);
     qyi_unlock(&mine->heap->lock);
 }
@@ -238,7 +238,7 @@ static void flush_one(struct qyi_magazines *mine, unsigned class)
 
 static void flush_all(struct qyi_magazines *mine)
 {
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         flush_one(mine, class);
 }
 
@@ -274,7 +274,7 @@ void qyi_magazines_shrink(struct qyi_magazines *mine)
 {
     qyi_lock(&mine->heap->lock);
     flush_all(mine);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         if (mine->growth[class].capacity > qyi_classes[class].slots_first)
             set_first_slots(mine, class);
     }
@@ -285,7 +285,7 @@ void qyi_magazines_shrink(struct qyi_magazines *mine)
 void qyi_magazines_sweep(struct qyi_magazines *mine)
 {
     qyi_lock(&mine->heap->lock);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         struct qyi_magazine_growth *growth = &mine->growth[class];
         if (!growth->used) {
             flush_one(mine, class);

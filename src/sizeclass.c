@@ -52,8 +52,8 @@ void qyi_sizeclass_init(void)
         class->bytes = class_bytes(number);
         class->shift = (uint8_t)qyi_ctz(class->bytes);
         class->inverse = inverse_of_odd(class->bytes >> class->shift);
-        class->granule_count = (uint8_t)qyi_div_up((size_t) class->bytes * QYI_SLAB_BLOCKS_WANTED, QYI_GRANULE_BYTES);
-        class->block_count = (uint16_t)((size_t) class->granule_count * QYI_GRANULE_BYTES / class->bytes);
+        class->granule_count = (uint8_t)qyi_div_up((size_t)class->bytes * QYI_SLAB_BLOCKS_WANTED, QYI_GRANULE_BYTES);
+        class->block_count = (uint16_t)((size_t)class->granule_count * QYI_GRANULE_BYTES / class->bytes);
         class->slots_first = (uint16_t)within(1, FIRST_BYTES / class->bytes, FIRST_SLOTS);
         class->slots_max = (uint16_t)within(class->slots_first, slots_max(class->bytes), MOST_SLOTS);
         class->refill_max = (uint16_t)within(1, REFILL_BYTES / class->bytes, MOST_SLOTS);

@@ -50,7 +50,7 @@ static char *first_block(const struct qyi_slab *slab)
 
 struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
 {
-    const uint64_t entry = qyi_owner_key(owner) | (uint64_t) class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t entry = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
     bool zeroed;
     /* Blocks whose size is a multiple of more than a granule, a power of two, are aligned to it (to as much as is promised). */
     const size_t align = qyi_max(1, (size_t)1 << qyi_classes[class].shift >> QYI_GRANULE_SHIFT);
@@ -59,7 +59,7 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
         return NULL;
     struct qyi_slab *slab = qyi_slab_at(granule);
     memset(slab, 0, offsetof(struct qyi_slab, pending)); /* the rest is zero: see qyi_slab_delete */
-    slab->class = (uint8_t) class;
+    slab->class = (uint8_t)class;
     return slab;
 }
 
@@ -111,7 +111,7 @@ unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count)
     const unsigned from_free = (unsigned)qyi_min(count, slab->free_count);
     top = take_free(slab, top, from_free);
     slab->free_count = (uint16_t)(slab->free_count - from_free);
-    const unsigned fresh = (unsigned)qyi_min(count - from_free, (size_t) class->block_count - slab->carved);
+    const unsigned fresh = (unsigned)qyi_min(count - from_free, (size_t)class->block_count - slab->carved);
     emit(top, first_block(slab) + (size_t)slab->carved * class->bytes, class->bytes, fresh);
     slab->carved = (uint16_t)(slab->carved + fresh);
     return from_free + fresh;

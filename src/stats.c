@@ -184,7 +184,7 @@ static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const st
     if (seen->idle && !seen->loaded)
         return; /* nothing in it, and looking would bring back a page that was given away */
     const volatile struct qyi_magazines *magazines = heap->magazines;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const volatile struct qyi_magazine *magazine = &magazines->magazine[class];
         void **slots = magazine->slots;
         void **top = magazine->top;
@@ -208,7 +208,7 @@ static void count_heaps(struct qyi_stats *stats)
         count_magazines(stats, held, qyi_heap_by_id(id));
         unlock_owner(locked);
     }
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         struct qyi_stats_class *row = &stats->classes[class];
         const size_t cached = qyi_min(held[class], row->live); /* for the slabs, all of these are in use */
         row->live -= cached;
@@ -226,7 +226,7 @@ static void sum_up(struct qyi_stats *stats)
 {
     struct qyi_region_totals totals;
     qyi_region_totals(&totals);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const struct qyi_stats_class *row = &stats->classes[class];
         const size_t bytes = qyi_classes[class].bytes;
         stats->live += row->live * bytes;
