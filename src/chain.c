@@ -214,6 +214,7 @@ QYI_INLINE size_t copy_slices(qy_slice *to, const qy_slice *slices, size_t count
 {
     size_t sum = 0;
     size_t top = 0;
+#pragma GCC unroll 4
     for (size_t i = 0; i < count; i++) {
         to[i] = slices[i];
         sum += slices[i].iov_len;
@@ -353,7 +354,7 @@ int qy_chain_coalesce(qy_chain *chain, size_t bytes)
     const size_t count = cut.whole + (cut.rest != 0);
     if (count <= 1)
         return 0;
-    if (count <= QYI_COUNT_MAX && qyi_slices_are_one(chain->slices, count)) {
+    if (qyi_slices_are_one(chain->slices, count)) {
         join(chain, count);
         return 0;
     }

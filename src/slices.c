@@ -23,28 +23,30 @@ struct block {
     uint64_t entry;
 };
 
-static QYI_NOINLINE struct block block_slow(const void *p)
-{
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    const bool found = qyi_ref_find(p, &target);
-    errno = saved_errno;
-    return found ? (struct block){.start = target.base, .bytes = target.bytes} : (struct block){.start = p};
-}
-
-QYI_INLINE struct block block_around(const void *p)
+/* The block around p if it is a slab's with cells. */
+QYI_INLINE bool block_counted(const void *p, struct block *block)
 {
     const size_t offset = qyi_region_offset(p);
-    if (QYI_LIKELY(qyi_region_has(offset))) {
-        const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY((entry & QYI_ENTRY_COUNTED) != 0)) {
-            struct block block = {.entry = entry};
-            block.cell = qyi_cell_and_block_of(p, &block.start, &block.bytes);
-            if (QYI_LIKELY(block.cell != NULL))
-                return block;
-        }
-    }
-    return block_slow(p);
+    if (QYI_UNLIKELY(!qyi_region_has(offset)))
+        return false;
+    block->entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
+    if (QYI_UNLIKELY((block->entry & QYI_ENTRY_COUNTED) == 0))
+        return false;
+    block->cell = qyi_cell_and_block_of(p, &block->start, &block->bytes);
+    return QYI_LIKELY(block->cell != NULL);
+}
+
+static struct block block_around(const void *p)
+{
+    struct block block = {.start = p};
+    if (block_counted(p, &block))
+        return block;
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    if (qyi_ref_find(p, &target))
+        block = (struct block){.start = target.base, .bytes = target.bytes};
+    errno = saved_errno;
+    return block;
 }
 
 QYI_INLINE size_t offset_in(const struct block *block, const void *p)
@@ -52,37 +54,38 @@ QYI_INLINE size_t offset_in(const struct block *block, const void *p)
     return (size_t)((const char *)p - block->start);
 }
 
-/* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
+/* How many of the slices, from the first on, lie in a block. Four comparisons are one branch: slices of one message mostly
+ * share a block. */
 QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
 {
     size_t i = 0;
-    for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
+    for (; i + 4 <= count; i += 4) {
         const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
         const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
-        if (qyi_max(a, b) >= block->bytes)
+        if (QYI_UNLIKELY(qyi_max(a, b) >= block->bytes))
             break;
     }
     while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
         i++;
-    return qyi_max(i, 1);
+    return i;
 }
 
-QYI_INLINE int retain_run(const struct block *block, const void *p, uint32_t count)
+/* The block of the first slice, and how many lie in it: at least that one, at most QYI_COUNT_MAX. */
+static size_t first_run(const qy_slice *slices, size_t count, struct block *block)
 {
-    if (QYI_UNLIKELY(block->cell == NULL))
-        return qyi_retain_slow(p, count);
-    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+    *block = block_around(slices->iov_base);
+    return qyi_max(run_length(block, slices, qyi_min(count, QYI_COUNT_MAX)), 1);
+}
+
+QYI_INLINE void retain_counted(const struct block *block, const void *p, size_t count)
+{
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, (uint32_t)count)))
         qyi_too_many_references(p);
-    return 0;
 }
 
-QYI_INLINE void release_run(const struct block *block, const void *p, uint32_t count)
+QYI_INLINE void release_counted(const struct block *block, const void *p, size_t count)
 {
-    if (QYI_UNLIKELY(block->cell == NULL)) {
-        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
-        return;
-    }
-    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, (uint32_t)count);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
         return;
     if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
@@ -90,36 +93,62 @@ QYI_INLINE void release_run(const struct block *block, const void *p, uint32_t c
     (void)qyi_release_last(p, block->entry);
 }
 
-/* A run has at most this many references. */
-static const size_t RUN_MAX = QYI_COUNT_MAX;
-
-void qyi_slices_release(const qy_slice *slices, size_t count)
+static QYI_NOINLINE void release_runs(const qy_slice *slices, size_t count)
 {
-    while (count > 1) {
-        const struct block block = block_around(slices->iov_base);
-        const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
-        release_run(&block, slices->iov_base, (uint32_t)length);
+    while (count != 0) {
+        const void *p = slices->iov_base;
+        struct block block;
+        const size_t length = first_run(slices, count, &block);
+        if (block.cell != NULL)
+            release_counted(&block, p, length);
+        else
+            (void)(length == 1 ? qyi_release(p) : qyi_release_slow(p, (uint32_t)length));
         slices += length;
         count -= length;
     }
-    if (count != 0)
-        (void)qyi_release(slices->iov_base);
 }
 
-int qyi_slices_retain(const qy_slice *slices, size_t count)
+static QYI_NOINLINE int retain_runs(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
-        const void *first = slices[done].iov_base;
-        const struct block block = block_around(first);
-        const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
-        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
+        const void *p = slices[done].iov_base;
+        struct block block;
+        const size_t length = first_run(&slices[done], count - done, &block);
+        if (block.cell != NULL) {
+            retain_counted(&block, p, length);
+        } else if (qyi_retain_slow(p, (uint32_t)length) != 0) {
             const int error = errno;
-            qyi_slices_release(slices, done);
+            release_runs(slices, done);
             errno = error;
             return -1;
         }
         done += length;
     }
+    return 0;
+}
+
+/* Most arrays are short and of one block. */
+QYI_INLINE bool is_one_run(const qy_slice *slices, size_t count, struct block *block)
+{
+    return count - 1 < QYI_COUNT_MAX && block_counted(slices->iov_base, block) &&
+           QYI_LIKELY(run_length(block, slices, count) == count);
+}
+
+void qyi_slices_release(const qy_slice *slices, size_t count)
+{
+    struct block block;
+    if (is_one_run(slices, count, &block))
+        release_counted(&block, slices->iov_base, count);
+    else
+        release_runs(slices, count);
+}
+
+int qyi_slices_retain(const qy_slice *slices, size_t count)
+{
+    struct block block;
+    if (!is_one_run(slices, count, &block))
+        return retain_runs(slices, count);
+    retain_counted(&block, slices->iov_base, count);
     return 0;
 }
 
@@ -129,8 +158,8 @@ bool qyi_slices_are_one(const qy_slice *slices, size_t count)
         if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
             return false;
     }
-    const struct block block = block_around(slices->iov_base);
-    return run_length(&block, slices, count) == count;
+    struct block block;
+    return first_run(slices, count, &block) == count;
 }
 
 /* ---- arrays with empty slices among them ---- */
