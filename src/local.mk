@@ -82,7 +82,10 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/builder.h \
 	include/quarry/chain.h \
+	include/quarry/cursor.h \
+	include/quarry/order.h \
 	include/quarry/quarry.h \
 	include/quarry/ref.h \
 	include/quarry/slice.h
