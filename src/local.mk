@@ -34,7 +34,9 @@ quarry_core_sources = \
 	src/ref.c src/ref.h \
 	src/slice.c \
 	src/slices.c src/slices.h \
-	src/chain.c
+	src/chain.c \
+	src/builder.c \
+	src/cursor.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.

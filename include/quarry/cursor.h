@@ -106,11 +106,14 @@ QY_API const void *qy_cursor_run(qy_cursor *cursor, size_t *bytes);
  * Find bytes, also across the borders between slices. Consumes nothing.
  *
  * Returns    how many bytes there are before the first occurrence; -1 if there is none. An empty needle is found at once.
- * Cost       memchr() or memmem() per slice; at each border up to length comparisons of up to length bytes.
+ * Cost       memmem() per slice; at each border up to length comparisons of up to length bytes.
  */
 QY_API ssize_t qy_cursor_find(const qy_cursor *cursor, const void *needle, size_t length);
 
-QY_API ssize_t qy_cursor_find_byte(const qy_cursor *cursor, char byte);
+static inline ssize_t qy_cursor_find_byte(const qy_cursor *cursor, char byte)
+{
+    return qy_cursor_find(cursor, &byte, 1);
+}
 
 /* ---- integers, as of builder.h; aligned or not ---- */
 
