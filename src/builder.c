@@ -64,7 +64,8 @@ static size_t needed(size_t front, size_t length, size_t back)
 /* A size for a block, aligned like a slice's; 0 and ENOMEM if it is too large. */
 static size_t block_bytes(size_t bytes)
 {
-    const size_t good = bytes > QYI_SIZE_LIMIT - QYI_CACHE_LINE ? 0 : qyi_good_size(qyi_align_up(bytes, QYI_CACHE_LINE));
+    const size_t good =
+        bytes > QYI_SIZE_LIMIT - QYI_CACHE_LINE ? 0 : qyi_good_size(qyi_align_up(bytes, QYI_CACHE_LINE));
     if (good == 0)
         errno = ENOMEM;
     return good;

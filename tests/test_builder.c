@@ -507,9 +507,7 @@ static void step(qy_builder *builder, uint64_t *state)
         model_length += length;
         break;
     }
-    case 6:
-        keep(qy_builder_split_to(builder, some), slot);
-        break;
+    case 6: keep(qy_builder_split_to(builder, some), slot); break;
     case 7:
         keep(unit_below(state, 2) == 0 ? qy_builder_split(builder) : qy_builder_freeze(builder), slot);
         require(model_length == 0);

@@ -117,7 +117,9 @@ START_TEST(test_varints_return_as_they_were_written)
     enum { COUNT = 2000 };
     static uint64_t values[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
-        values[i] = i < 64 ? (uint64_t)1 << i : i < 128 ? ((uint64_t)1 << (i - 64)) - 1 : unit_random(&state) >> unit_below(&state, 64);
+        values[i] = i < 64    ? (uint64_t)1 << i
+                    : i < 128 ? ((uint64_t)1 << (i - 64)) - 1
+                              : unit_random(&state) >> unit_below(&state, 64);
         require(qy_builder_append_varint(&builder, values[i]) == 0);
         require(qy_builder_append_zigzag(&builder, (int64_t)values[i]) == 0);
         require(qy_builder_append_zigzag(&builder, (int64_t)(0 - values[i])) == 0);
@@ -258,8 +260,19 @@ END_TEST
 START_TEST(test_bytes_are_found_across_every_border)
 {
     static const char text[] = "aabaacaabaadabcabcabdaab";
-    static const char *const needles[] = {"a", "b", "d", "e", "aab", "aad", "abcabd", "caab", "daab", "aabx",
-                                          "abcabcabdaab", "aabaacaabaadabcabcabdaab", "aabaacaabaadabcabcabdaabx"};
+    static const char *const needles[] = {"a",
+                                          "b",
+                                          "d",
+                                          "e",
+                                          "aab",
+                                          "aad",
+                                          "abcabd",
+                                          "caab",
+                                          "daab",
+                                          "aabx",
+                                          "abcabcabdaab",
+                                          "aabaacaabaadabcabcabdaab",
+                                          "aabaacaabaadabcabcabdaabx"};
     uint64_t state = 5;
     for (unsigned round = 0; round < unit_rounds(1000); round++) {
         qy_chain chain;
@@ -304,15 +317,12 @@ START_TEST(test_random_reads_agree_with_a_string)
                 qy_slice_drop(&slice);
                 break;
             }
-            case 1:
-                require(qy_cursor_skip(&cursor, length) == 0);
-                break;
+            case 1: require(qy_cursor_skip(&cursor, length) == 0); break;
             case 2:
                 require(qy_cursor_peek(&cursor, out, length) == 0 && memcmp(out, text + at, length) == 0);
                 require(qy_cursor_skip(&cursor, length) == 0);
                 break;
-            default:
-                require(qy_cursor_read(&cursor, out, length) == 0 && memcmp(out, text + at, length) == 0);
+            default: require(qy_cursor_read(&cursor, out, length) == 0 && memcmp(out, text + at, length) == 0);
             }
             at += length;
             require(qy_cursor_left(&cursor) == sizeof text - at);
