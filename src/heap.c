@@ -514,8 +514,6 @@ bool qyi_heap_count_slab(uint32_t granule)
         const bool done = found && qyi_region_reach_cells(granule, granules);
         if (done && (entry & QYI_ENTRY_COUNTED) == 0) {
             qyi_counts_set(granule, qyi_entry_class(entry));
-            /* release: pairs with qyi_entry_acquire */
-            atomic_thread_fence(memory_order_release);
             qyi_run_set_entries(granule, granules, entry | QYI_ENTRY_COUNTED);
         }
         qyi_unlock(&heap->lock);
