@@ -1,4 +1,7 @@
 # Manual pages.
 dist_man_MANS += \
 	man/libquarry.3 \
-	man/quarry.7
+	man/quarry.7 \
+	man/qy_builder.3 \
+	man/qy_chain.3 \
+	man/qy_cursor.3

@@ -111,7 +111,7 @@ QY_API bool qy_builder_try_reclaim(qy_builder *builder, size_t bytes);
  *
  * bytes      how many are needed at least.
  * room       receives how many there are; may be NULL.
- * Returns    where they are; NULL with ENOMEM.
+ * Returns    where they are; NULL with ENOMEM (and for 0 bytes of a builder that has no block yet).
  */
 static inline void *qy_builder_spare(qy_builder *builder, size_t bytes, size_t *room)
 {
