@@ -23,8 +23,6 @@ ROWS = {
     "clone": "another reference, and drop it",
     "slice": "a part of a buffer, and drop it",
     "message-8": "8 parts as an iovec array, and drop them",
-    "message-8-chain": "the same by way of a chain",
-    "message-8-blocks": "8 parts of 8 blocks, and drop them",
     "frames-128": "64 KiB in 128 frames, and drop them, per frame",
     "clone-2-threads": "one buffer cloned by two threads at once",
     "pool": "acquire and release an object",
