@@ -2,4 +2,5 @@
 dist_man_MANS += \
 	man/libquarry.3 \
 	man/qy_pool.3 \
-	man/quarry.7
+	man/quarry.7 \
+	man/quarry.hpp.3
