@@ -214,7 +214,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("programs", nargs="*", help="relative to the build directory")
     parser.add_argument("--build-dir", default="build")
-    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--rows", default="", help="some rows only, separated by commas")
     parser.add_argument("--systems", default="", help="some systems only, separated by commas")
     parser.add_argument("--report", metavar="TSV", help="report on an earlier run's bench-buffers.tsv, run nothing")
