@@ -2,5 +2,7 @@
 dist_man_MANS += \
 	man/libquarry.3 \
 	man/qy_pool.3 \
+	man/qy_retain.3 \
+	man/qy_slice.3 \
 	man/quarry.7 \
 	man/quarry.hpp.3

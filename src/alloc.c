@@ -148,7 +148,7 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
     if (QYI_UNLIKELY((entry & QYI_ENTRY_POOLED) != 0)) {
-        qyi_pooled_last(qyi_pooled_of(p, entry)->pool, p);
+        qyi_pooled_end(qyi_pooled_of(p, entry), p);
         return;
     }
     entry &= ~QYI_ENTRY_COUNTED;

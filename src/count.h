@@ -7,7 +7,7 @@
  * slab needs no cells before the first of its blocks is retained (qyi_heap_count_slab). Cells of small blocks are
  * neighbours; those of larger ones have a cache line each, so that two threads with a block each do not share one.
  *
- * The protocol (tests/models/count.pml):
+ * The protocol (tests/models/count.pml; C0: cells.pml):
  *
  *     C0  a slab gets cells:          in all its granules the counted flag, then, in all of them, leave to share (release)
  *     C1  an owner adds a reference:  extra += n                        relaxed: it has one already

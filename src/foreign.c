@@ -225,7 +225,9 @@ bool qyi_foreign_find(const void *p, struct qyi_foreign *found)
         *found = (struct qyi_foreign){.base = (void *)range->start, /* NOLINT(performance-no-int-to-ptr) */
                                       .bytes = range->bytes,
                                       .references = range->references,
-                                      .kind = range->kind};
+                                      .kind = range->kind,
+                                      .release = range->release,
+                                      .context = range->context};
     qyi_unlock(&registry.lock);
     return range != NULL;
 }

@@ -39,7 +39,13 @@ quarry_core_sources = \
 	src/pool.c src/pool.h \
 	src/pool_buffer.c \
 	src/pool_cache.c \
-	src/pool_depot.c
+	src/pool_depot.c \
+	src/arena.c \
+	src/segment.c src/segment.h \
+	src/sending.c src/sending.h \
+	src/io.c \
+	src/pass.c \
+	src/zerocopy.c src/zerocopy.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -87,11 +93,14 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/arena.h \
 	include/quarry/chain.h \
+	include/quarry/io.h \
 	include/quarry/pool.h \
 	include/quarry/quarry.h \
 	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
-	include/quarry/slice.h
+	include/quarry/slice.h \
+	include/quarry/zerocopy.h
 
 EXTRA_DIST += src/README.md src/layers.txt

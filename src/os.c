@@ -21,6 +21,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -139,6 +142,11 @@ void *qyi_os_map_file(int fd, int64_t offset, size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+int qyi_os_memory_file(void)
+{
+    return memfd_create("quarry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 void qyi_os_unmap(void *start, size_t bytes)
 {
     const int saved_errno = errno;
@@ -170,6 +178,23 @@ enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes)
     return qyi_os_refresh(to, bytes) ? QYI_NOT_MOVED : QYI_MOVE_LOST;
 }
 
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes)
+{
+    const int saved_errno = errno;
+    char *tail = (char *)start + bytes;
+    const size_t tail_bytes = wide_bytes - bytes;
+    enum qyi_moved result = QYI_NOT_MOVED;
+    if (munmap(tail, tail_bytes) == 0) {
+        /* Another thread's mmap may get in between; then nothing of its is touched. */
+        if (mremap(start, bytes, wide_bytes, 0) != MAP_FAILED)
+            result = QYI_MOVED;
+        else if (!qyi_os_map_at(tail, tail_bytes))
+            result = QYI_MOVE_LOST;
+    }
+    errno = saved_errno;
+    return result;
+}
+
 size_t qyi_os_resident(void *start, size_t bytes)
 {
     enum { PAGES_AT_ONCE = 1024 }; /* little enough for a small stack */
@@ -193,6 +218,21 @@ void qyi_os_advise_huge(void *start, size_t bytes, bool huge)
     const int saved_errno = errno;
     madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     errno = saved_errno;
+}
+
+bool qyi_os_populate(void *start, size_t bytes)
+{
+    const int saved_errno = errno;
+    bool done = madvise(start, bytes, MADV_POPULATE_WRITE) == 0;
+    if (!done && errno == EINVAL) { /* before Linux 5.14 */
+        for (size_t at = 0; at < bytes; at += qyi_os_page_bytes) {
+            volatile char *p = (char *)start + at;
+            *p = *p;
+        }
+        done = true;
+    }
+    errno = saved_errno;
+    return done;
 }
 
 void *qyi_os_map_wiped(void)

@@ -45,6 +45,9 @@ void qyi_os_unmap(void *start, size_t bytes);
 /* Part of a file, read-only and private; NULL and errno. offset is a multiple of the page size. */
 void *qyi_os_map_file(int fd, int64_t offset, size_t bytes);
 
+/* An empty file in memory, close-on-exec, that can be sealed; -1 and errno. */
+int qyi_os_memory_file(void);
+
 /* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
 bool qyi_os_purge(void *start, size_t bytes);
 
@@ -60,11 +63,24 @@ enum qyi_moved {
 /* Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. */
 enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes);
 
+/*
+ * Make the mapping of the pages [start, start + bytes), which have one for themselves, include those that follow, up to
+ * wide_bytes; these read as zero then. QYI_NOT_MOVED: they keep a mapping of their own. QYI_MOVE_LOST: nothing of ours is
+ * mapped there any more.
+ */
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes);
+
 /* Bytes of mapped memory that have pages at this moment; start is page-aligned. 0 when the system does not say. */
 size_t qyi_os_resident(void *start, size_t bytes);
 
 /* Ask for huge pages (true) or for none (false). A refusal does not matter. */
 void qyi_os_advise_huge(void *start, size_t bytes, bool huge);
+
+/*
+ * Make all pages of accessible memory, without changing what is in them; where the kernel has no call for it, by touching them. False:
+ * it has no memory for them now.
+ */
+bool qyi_os_populate(void *start, size_t bytes);
 
 /* A page that reads as zero in children of fork; NULL when the kernel cannot do that. */
 void *qyi_os_map_wiped(void);

@@ -1,5 +1,5 @@
 /*
- * pooled.c: runs of granules cut into the buffers of one pool. Layer 5.
+ * pooled.c: runs of granules cut into the buffers of one pool, or of an arena (which cuts up its own granules). Layer 5.
  *
  *     up to 64 KiB    8 buffers or a granule full of them, whichever is more
  *     beyond          a run for each
@@ -14,6 +14,7 @@
 enum { BUFFERS_WANTED = 8 };
 
 void (*qyi_pooled_last)(struct qy_pool *pool, void *buffer);
+void (*qyi_pooled_arena_last)(struct qyi_pooled *run, void *buffer);
 
 static uint64_t *bits_of(const struct qyi_pooled *run)
 {
@@ -46,28 +47,34 @@ static void set_counts(uint32_t first, const struct qyi_pooled *run)
     }
 }
 
+struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_pooled owner)
+{
+    struct qyi_pooled *run = qyi_granule_record(first);
+    *run = owner;
+    run->granules = (uint32_t)granules;
+    run->count = (uint32_t)((granules << QYI_GRANULE_SHIFT) / owner.stride);
+    set_counts(first, run);
+    /* release: pairs with qyi_entry_acquire */
+    atomic_thread_fence(memory_order_release);
+    qyi_run_set_entries(first, granules, QYI_ENTRY_POOLED | QYI_ENTRY_COUNTED);
+    return run;
+}
+
 struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride)
 {
     const size_t count = stride > QYI_GRANULE_BYTES ? 1 : qyi_max(BUFFERS_WANTED, QYI_GRANULE_BYTES / stride);
     const size_t granules = qyi_div_up(count * stride, QYI_GRANULE_BYTES);
     bool zeroed;
-    const uint32_t first = qyi_run_take(granules, 1, QYI_ENTRY_POOLED, &zeroed);
+    /* The stride is a multiple of the buffers' alignment; runs start at one, as slabs do. */
+    const size_t align = qyi_max(1, qyi_min((size_t)1 << qyi_ctz(stride), QYI_SMALL_BYTES) >> QYI_GRANULE_SHIFT);
+    const uint32_t first = qyi_run_take(granules, align, QYI_ENTRY_POOLED, &zeroed);
     if (first == 0)
         return NULL;
     if (!qyi_region_reach_cells(first, granules)) {
         qyi_run_give(first, granules);
         return NULL;
     }
-    struct qyi_pooled *run = qyi_granule_record(first);
-    *run = (struct qyi_pooled){.pool = pool,
-                               .stride = stride,
-                               .granules = (uint32_t)granules,
-                               .count = (uint32_t)qyi_min(count, (granules << QYI_GRANULE_SHIFT) / stride)};
-    set_counts(first, run);
-    /* release: pairs with qyi_entry_acquire */
-    atomic_thread_fence(memory_order_release);
-    qyi_run_set_entries(first, granules, QYI_ENTRY_POOLED | QYI_ENTRY_COUNTED);
-    return run;
+    return qyi_pooled_carve(first, granules, (struct qyi_pooled){.pool = pool, .stride = stride});
 }
 
 void qyi_pooled_delete(struct qyi_pooled *run)
@@ -87,6 +94,12 @@ void *qyi_pooled_take(struct qyi_pooled *run)
     bits[word] |= (uint64_t)1 << number % 64;
     run->made++;
     return qyi_granule_address(qyi_record_granule(run)) + number * run->stride;
+}
+
+bool qyi_pooled_is_made(const struct qyi_pooled *run, const void *buffer)
+{
+    const uint32_t number = qyi_pooled_number(buffer);
+    return number < run->count && (bits_of(run)[number / 64] >> number % 64 & 1) != 0;
 }
 
 void qyi_pooled_give(struct qyi_pooled *run, const void *buffer)

@@ -1,5 +1,5 @@
 /*
- * pooled.h: runs of granules cut into the buffers of one pool. Layer 5.
+ * pooled.h: runs of granules cut into the buffers of one pool, or of an arena. Layer 5.
  *
  *     entries: pooled, counted       cells: one per buffer, found as those of slabs (count.h)
  *     record:  the pool, the distance from buffer to buffer
@@ -15,11 +15,13 @@
 #include "region.h"
 
 struct qy_pool;
+struct qy_arena;
 
 /* The record of a run's first granule; its first line, for the second is zero in free granules. */
 struct qyi_pooled {
     /* constant while the run lives; any thread */
-    struct qy_pool *pool;
+    struct qy_pool *pool;   /* NULL: an arena's */
+    struct qy_arena *arena; /* NULL: a pool's */
     size_t stride;
     uint32_t granules;
     uint32_t count; /* buffers that there is room for */
@@ -60,17 +62,34 @@ QYI_INLINE void *qyi_pooled_start(const void *p, const struct qyi_pooled *run)
 /* Called with a buffer whose last reference is gone. Set by the pools, before there is such a run. */
 extern QYI_HIDDEN void (*qyi_pooled_last)(struct qy_pool *pool, void *buffer);
 
+/* The same for a buffer of an arena, or something in one that is none. */
+extern QYI_HIDDEN void (*qyi_pooled_arena_last)(struct qyi_pooled *run, void *buffer);
+
+/* Hand a buffer whose last reference is gone to whose it is. */
+QYI_INLINE void qyi_pooled_end(struct qyi_pooled *run, void *buffer)
+{
+    if (run->pool != NULL)
+        qyi_pooled_last(run->pool, buffer);
+    else
+        qyi_pooled_arena_last(run, buffer);
+}
+
 /* The same, for callers that do not know whether p is the start of a buffer; aborts if it is not. */
 struct qyi_pooled *qyi_pooled_at(const void *p, uint64_t entry, const char *function);
 
 /* A run for buffers of stride bytes (a multiple of 64, and of their alignment), none of them made. NULL: out of memory. */
 struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride);
 
+/* Make a run of these granules, whose cells can be accessed; owner is its pool or arena, and the size of its buffers. */
+struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_pooled owner);
+
 /* None of its buffers is made any more. */
 void qyi_pooled_delete(struct qyi_pooled *run);
 
 /* Make one of the run's buffers; there is room. */
 void *qyi_pooled_take(struct qyi_pooled *run);
+
+bool qyi_pooled_is_made(const struct qyi_pooled *run, const void *buffer);
 
 /* The reverse. */
 void qyi_pooled_give(struct qyi_pooled *run, const void *buffer);

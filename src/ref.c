@@ -78,7 +78,7 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
         return 0;
     }
     if ((entry & QYI_ENTRY_POOLED) != 0)
-        return fail(EINVAL); /* between the buffers, or qyi_retain_fast would have found the cell */
+        return fail(EINVAL); /* between the buffers, or in none, or qyi_retain_fast would have found the cell */
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
@@ -91,8 +91,14 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
     return 0;
 }
 
+/* The caller has the last reference to the block. It may start in another granule than the one that led to it. */
+static void free_block(void *start)
+{
+    qyi_free_last(start, qyi_entry(granule_of(start)));
+}
+
 /* Drop count references to the block that starts at start; p is what the caller gave. */
-static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start, uint64_t entry)
+static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start)
 {
     const enum qyi_dropped dropped = cell != NULL ? qyi_count_drop(cell, count)
                                      : count == 1 ? QYI_DROPPED_LAST
@@ -100,18 +106,18 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
     if (dropped == QYI_DROPPED_MORE)
         qyi_too_many_releases(p);
     if (dropped == QYI_DROPPED_LAST)
-        qyi_free_last(start, entry);
+        free_block(start);
 }
 
 QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 {
     if ((entry & QYI_ENTRY_POOLED) != 0) {
         struct qyi_pooled *run = qyi_pooled_of(p, entry);
-        qyi_pooled_last(run->pool, qyi_pooled_start(p, run));
+        qyi_pooled_end(run, qyi_pooled_start(p, run));
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
-    qyi_free_last(qyi_place_start(&place), entry);
+    free_block(qyi_place_start(&place));
     return 0;
 }
 
@@ -122,7 +128,7 @@ QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
-    qyi_free_last(qyi_place_start(&place), entry);
+    free_block(qyi_place_start(&place));
     return 0;
 }
 
@@ -138,20 +144,20 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
         struct qyi_large *large = large_around(p, &start);
         if (large == NULL)
             return fail(EINVAL);
-        drop(&large->cell, count, p, start, entry);
+        drop(&large->cell, count, p, start);
         return 0;
     }
     if ((entry & QYI_ENTRY_POOLED) != 0) {
         void *start = qyi_pooled_start(p, qyi_pooled_of(p, entry));
         if (start == NULL)
             return fail(EINVAL);
-        drop(qyi_cell_of(p), count, p, start, entry);
+        drop(qyi_cell_of(p), count, p, start);
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
-    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place), entry);
+    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place));
     return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "ref.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -269,12 +270,18 @@ ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, 
     return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, (size_t)(p - (const char *)slice->iov_base));
 }
 
+/* One load and one swap: a loop over the bytes was two thirds of a frame's cost. */
 static uint64_t read_big_endian(const char *p, unsigned bytes)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value = value << 8 | (uint8_t)p[i];
-    return value;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1: return (uint8_t)*p;
+    case 2: memcpy(&two, p, sizeof two); return be16toh(two);
+    case 4: memcpy(&four, p, sizeof four); return be32toh(four);
+    default: memcpy(&eight, p, sizeof eight); return be64toh(eight);
+    }
 }
 
 ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_prefix, size_t max_length, qy_slice *frames,

@@ -211,11 +211,11 @@ END_TEST
 /* A run consists of whole granules, its block of whole pages. */
 START_TEST(test_what_lies_behind_a_large_block_is_refused)
 {
-    char *block = qyi_malloc(70000);
+    char *block = qyi_malloc(2 * QYI_GRANULE_BYTES + 5000);
     const size_t usable = qyi_usable_size(block, "test");
     require(qy_retain(block + usable - 1) == 0);
     refuse(block + usable);
-    refuse(block + 2 * QYI_GRANULE_BYTES - 1);
+    refuse(block + 3 * QYI_GRANULE_BYTES - 1);
     qyi_free(block);
     qyi_free(block);
 }
@@ -553,7 +553,7 @@ static void *retain_by_start(void *argument)
 
 START_TEST(test_no_block_is_shared_before_its_slab_is_counted_everywhere)
 {
-    enum { BYTES = 40960 }; /* the second one lies across a border */
+    enum { BYTES = QYI_GRANULE_BYTES / 8 * 5 }; /* the second one lies across a border */
     char *blocks[2] = {qyi_malloc(BYTES), qyi_malloc(BYTES)};
     char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(blocks[0])));
     struct half_done half = {.block = slab + BYTES, .border = slab + QYI_GRANULE_BYTES};
@@ -584,7 +584,7 @@ END_TEST
 /* The same in a child that was forked at that moment: nobody will finish what was begun. */
 START_TEST(test_a_child_finishes_what_a_fork_has_interrupted)
 {
-    enum { BYTES = 40960 };
+    enum { BYTES = QYI_GRANULE_BYTES / 8 * 5 };
     char *blocks[2] = {qyi_malloc(BYTES), qyi_malloc(BYTES)};
     char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(blocks[0])));
     const uint32_t first = qyi_slab_granule(unit_slab_of(slab));
@@ -612,6 +612,48 @@ START_TEST(test_a_child_finishes_what_a_fork_has_interrupted)
 END_TEST
 
 /* ---- fork ---- */
+
+static _Atomic bool common_is_held, common_may_go;
+
+static void *hold_common(void *unused)
+{
+    qyi_free(qyi_malloc(1)); /* from here on, fork is looked after */
+    qyi_lock(&qyi_common->lock);
+    atomic_store(&common_is_held, true);
+    while (!atomic_load(&common_may_go))
+        usleep(100);
+    qyi_unlock(&qyi_common->lock);
+    return unused;
+}
+
+/* In such a child the blocks of the common heap are another heap's, and their slabs are found by way of an entry. */
+START_TEST(test_blocks_of_a_heap_that_fork_has_broken_are_released_from_any_granule)
+{
+    enum { BYTES = 40960, BLOCKS = 8 };
+    char *blocks[BLOCKS];
+    for (size_t b = 0; b < BLOCKS; b++)
+        require(qy_retain_n(blocks[b] = qyi_malloc(BYTES), _i == 0 ? 0 : 1) == 0);
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, hold_common, NULL) == 0);
+    while (!atomic_load(&common_is_held))
+        usleep(100);
+    const pid_t child = fork();
+    require(child >= 0);
+    if (child == 0) {
+        for (size_t b = 0; b < BLOCKS; b++) {
+            require(qy_release(blocks[b] + BYTES - 1) == 0);
+            require(_i == 0 || qy_release_n(blocks[b] + BYTES - 1, 1) == 0);
+        }
+        qyi_reclaim_all();
+        _exit(0);
+    }
+    int status = -1;
+    const bool waited = waitpid(child, &status, 0) == child;
+    atomic_store(&common_may_go, true);
+    require(pthread_join(thread, NULL) == 0);
+    require(waited && status == 0);
+}
+END_TEST
 
 START_TEST(test_a_child_has_references_of_its_own)
 {
@@ -788,6 +830,7 @@ int main(void)
     tcase_add_test(threads, test_no_block_is_shared_before_its_slab_is_counted_everywhere);
     tcase_add_test(threads, test_a_child_finishes_what_a_fork_has_interrupted);
     tcase_add_test(threads, test_a_child_has_references_of_its_own);
+    tcase_add_loop_test(threads, test_blocks_of_a_heap_that_fork_has_broken_are_released_from_any_granule, 0, 2);
     suite_add_tcase(suite, threads);
     TCase *many = tcase_create("many");
     tcase_add_loop_test(many, test_two_thousand_million_references_are_enough, 0, 2);

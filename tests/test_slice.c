@@ -53,7 +53,7 @@ static bool is_empty(qy_slice slice)
 
 static bool is(qy_slice slice, const char *text)
 {
-    return slice.iov_len == strlen(text) && memcmp(slice.iov_base, text, slice.iov_len) == 0;
+    return slice.iov_len == strlen(text) && (slice.iov_len == 0 || memcmp(slice.iov_base, text, slice.iov_len) == 0);
 }
 
 static qy_slice text(const char *bytes)
