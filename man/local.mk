@@ -2,6 +2,7 @@
 dist_man_MANS += \
 	man/libquarry.3 \
 	man/quarry.7 \
+	man/quarry.hpp.3 \
 	man/qy_builder.3 \
 	man/qy_chain.3 \
 	man/qy_cursor.3 \
