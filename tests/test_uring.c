@@ -106,7 +106,11 @@ START_TEST(test_slices_are_let_go_when_the_kernel_has_done_with_them)
     send_and_expect(uring, pair, large, 1);
     send_and_expect(uring, pair, small, 4);
     send_and_expect(uring, pair, large, 3);
-    ck_assert_int_eq(qy_uring_free(uring, 1000), 0);
+    qy_slice clone = qy_slice_clone(large);
+    ck_assert_int_eq(qy_uring_send(uring, pair[0], &clone, 1, 0, NULL), 0);
+    (void)next_event(uring);
+    ck_assert_int_eq(qy_uring_free(uring, -1), 0); /* waits for the notification, and no longer */
+    ck_assert_uint_eq(qy_refcount(large.iov_base), 1);
 }
 END_TEST
 
