@@ -173,7 +173,7 @@ START_TEST(test_a_unix_socket_is_sent_to_by_copying)
         return;
     int pair[2];
     require(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    const qy_slice slice = filled(qy_slice_new(30000), 'u');
+    const qy_slice slice = filled(qy_slice_new(60000), 'u');
     send_and_expect(uring, pair, slice, 1);
     send_and_expect(uring, pair, slice, 2);
     ck_assert_int_eq(qy_uring_free(uring, 1000), 0);
@@ -188,14 +188,14 @@ START_TEST(test_a_failed_send_lets_go_of_its_slices_too)
     int pair[2];
     tcp_pair(pair);
     shutdown(pair[0], SHUT_WR);
-    qy_slice slice = qy_slice_new(30000);
+    qy_slice slice = qy_slice_new(60000);
     require(qy_retain(slice.iov_base) == 0);
     const void *p = slice.iov_base;
     ck_assert_int_eq(qy_uring_send(uring, pair[0], &slice, 1, MSG_NOSIGNAL, NULL), 0);
     ck_assert_int_eq(next_event(uring).result, -EPIPE);
     settle(uring);
     ck_assert_uint_eq(qy_refcount(p), 1);
-    slice = (qy_slice){(void *)p, 30000};
+    slice = (qy_slice){(void *)p, 60000};
     ck_assert_int_eq(qy_uring_send(uring, -1, &slice, 1, 0, NULL), 0);
     require(qy_retain(p) == 0);
     ck_assert_int_eq(next_event(uring).result, -EBADF);

@@ -17,7 +17,7 @@
 #include <time.h>
 
 /* See qy_uring(3) for the figures. */
-enum { SEND_BYTES = 8 << 10, SLICE_BYTES = 4 << 10, REGISTERED_BYTES = 4 << 10 };
+enum { SEND_BYTES = 32 << 10, SLICE_BYTES = 8 << 10, REGISTERED_BYTES = 8 << 10 };
 
 #define NO_USER_DATA ((uint64_t)1) /* of requests whose completion tells nothing */
 
