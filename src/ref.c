@@ -132,7 +132,8 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
         void *start = qyi_pooled_start(p, qyi_pooled_of(p, entry));
         if (start == NULL)
             return fail(EINVAL);
-        drop(qyi_cell_of(p), count, p, start, entry);
+        /* the start's own entry: it may say another offset than that of p's granule */
+        drop(qyi_cell_of(p), count, p, start, entry_of(start));
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);

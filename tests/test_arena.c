@@ -85,6 +85,25 @@ START_TEST(test_every_way_to_release_gives_the_block_back)
 }
 END_TEST
 
+START_TEST(test_several_references_at_once_can_be_dropped_anywhere_in_the_block)
+{
+    qy_arena *arena = arena_of_bytes(4 << 20);
+    for (size_t at = 0; at < 256 << 10; at += 60 << 10) {
+        qy_slice slices[3];
+        qy_slice slice = qy_arena_slice(arena, 256 << 10);
+        slices[0] = qy_slice_sub(slice, at, 100);
+        slices[1] = qy_slice_sub(slice, at + 100, 100);
+        slices[2] = qy_slice_sub(slice, at + 50, 100);
+        qy_slice_drop(&slice);
+        qy_slices_drop(slices, 2);
+        ck_assert_uint_eq(qy_arena_get_stats(arena).blocks, 1);
+        ck_assert_int_eq(qy_release_n(slices[2].iov_base, 1), 0);
+        ck_assert_uint_eq(qy_arena_get_stats(arena).blocks, 0);
+    }
+    ck_assert_uint_eq(idle_bytes(arena), 4 << 20);
+}
+END_TEST
+
 START_TEST(test_a_full_arena_says_so_and_has_room_again)
 {
     qy_arena *arena = arena_of_bytes(1 << 20);
@@ -379,6 +398,7 @@ int main(void)
     TCase *tests = tcase_create("arena");
     tcase_add_test(tests, test_blocks_lie_in_the_arena_and_are_aligned);
     tcase_add_test(tests, test_every_way_to_release_gives_the_block_back);
+    tcase_add_test(tests, test_several_references_at_once_can_be_dropped_anywhere_in_the_block);
     tcase_add_test(tests, test_a_full_arena_says_so_and_has_room_again);
     tcase_add_test(tests, test_what_cannot_be_is_refused);
     tcase_add_test(tests, test_memory_stays_until_the_last_slice_and_the_last_pin);
