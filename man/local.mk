@@ -4,6 +4,8 @@ dist_man_MANS += \
 	man/qy_arena.3 \
 	man/qy_io.3 \
 	man/qy_pool.3 \
+	man/qy_retain.3 \
+	man/qy_slice.3 \
 	man/qy_zerocopy.3 \
 	man/quarry.7
 
