@@ -3,10 +3,10 @@
  *
  *     reply:  [head][part of a file][head, small file, head][what another server sends]...
  *
- * Everything that waits is a slice, and all of it goes to qy_slices_send(), which writes bytes from memory and hands parts of
- * files to sendfile(). Heads and small files are written into a block that they share; what follows each other there is one
- * slice. A file is opened and registered once, and each reply has a reference to its part. Bytes of another server are read into blocks and go out from there. A client may be as slow as it likes: a slice keeps
- * what it needs, memory or file.
+ * Everything that waits is a slice of a chain, and all of it goes to qy_chain_send(), which writes bytes from memory and hands
+ * parts of files to sendfile(). Heads and small files are written into a block that they share. A file is opened and registered
+ * once, and each reply has a reference to its part. Bytes of another server are read into blocks and go out from there. A
+ * client may be as slow as it likes: a slice keeps what it needs, memory or file.
  */
 #define _GNU_SOURCE
 #include "httpd-server.h"
@@ -26,52 +26,41 @@ const char httpd_about[] = "An HTTP/1.1 server of static files: sendfile for con
 enum { TEXT_BLOCK = 16 << 10, SMALL_FILE = 16 << 10, UPSTREAM_BLOCK = 64 << 10 };
 
 struct reply {
-    qy_slice *slices; /* [first, end) wait */
-    size_t first, end, room;
-    size_t bytes;        /* of them */
+    qy_chain waiting;
     qy_slice text;       /* free rest of the block that heads are written to */
     qy_slice from_other; /* free rest of the block that another server's bytes are read to */
 };
 
 struct reply *reply_new(void)
 {
-    return calloc(1, sizeof(struct reply));
+    struct reply *reply = calloc(1, sizeof *reply);
+    if (reply != NULL)
+        qy_chain_init(&reply->waiting);
+    return reply;
 }
 
 void reply_free(struct reply *reply)
 {
-    qy_slices_drop(reply->slices + reply->first, reply->end - reply->first);
+    qy_chain_clear(&reply->waiting);
     qy_slice_drop(&reply->text);
     qy_slice_drop(&reply->from_other);
-    free(reply->slices);
     free(reply);
 }
 
 size_t reply_bytes(const struct reply *reply)
 {
-    return reply->bytes;
+    return qy_chain_bytes(&reply->waiting);
 }
 
-/* Takes the slice. One that follows the last one in its block makes that one longer. */
+/* Takes the slice. */
 static int append(struct reply *reply, qy_slice slice)
 {
-    const size_t length = slice.iov_len;
-    if (length == 0) /* what could not be made */
+    if (slice.iov_len == 0) /* what could not be made */
         return -1;
-    if (reply->first == reply->end || qy_slice_unsplit(&reply->slices[reply->end - 1], &slice) != 0) {
-        if (reply->end == reply->room) {
-            const size_t room = reply->room != 0 ? 2 * reply->room : 8;
-            qy_slice *slices = realloc(reply->slices, room * sizeof *slices);
-            if (slices == NULL) {
-                qy_slice_drop(&slice);
-                return -1;
-            }
-            reply->slices = slices;
-            reply->room = room;
-        }
-        reply->slices[reply->end++] = slice;
+    if (qy_chain_push(&reply->waiting, slice) != 0) {
+        qy_slice_drop(&slice);
+        return -1;
     }
-    reply->bytes += length;
     return 0;
 }
 
@@ -153,13 +142,5 @@ ssize_t reply_from(struct reply *reply, int socket)
 
 ssize_t reply_send(struct reply *reply, int socket)
 {
-    const ssize_t sent = qy_slices_send(socket, reply->slices + reply->first, reply->end - reply->first, 0);
-    if (sent <= 0)
-        return sent;
-    reply->bytes -= (size_t)sent;
-    while (reply->first < reply->end && reply->slices[reply->first].iov_len == 0)
-        reply->first++;
-    if (reply->first == reply->end)
-        reply->first = reply->end = 0;
-    return sent;
+    return qy_chain_send(socket, &reply->waiting, 0);
 }

@@ -38,8 +38,18 @@ tools_examples_httpd_SOURCES        = tools/examples/httpd.c $(httpd_shared)
 tools_examples_httpd_LDADD          = libquarry.la
 tools_examples_httpd_copy_SOURCES   = tools/examples/httpd-copy.c $(httpd_shared)
 
-tools_examples_relay_SOURCES        = tools/examples/relay.c tools/examples/relay-output.c $(relay_shared)
+tools_examples_relay_SOURCES        = tools/examples/relay.c tools/examples/relay-output.c \
+	tools/examples/relay-ring.h $(relay_shared)
 tools_examples_relay_LDADD          = libquarry.la
+if HAVE_LIBURING
+tools_examples_relay_SOURCES       += tools/examples/relay-ring.c
+tools_examples_relay_LDADD         += libquarry-uring.la
+tools_examples_relay_CFLAGS         = $(AM_CFLAGS) $(LIBURING_CFLAGS)
+EXTRA_DIST                         += tools/examples/relay-no-ring.c
+else
+tools_examples_relay_SOURCES       += tools/examples/relay-no-ring.c
+EXTRA_DIST                         += tools/examples/relay-ring.c
+endif
 tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared)
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
 tools_examples_relay_wire_SOURCES   = tools/examples/relay-wire.c tools/examples/program.c tools/examples/program.h

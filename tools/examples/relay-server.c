@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum kind { KIND_SIGNALS, KIND_PUBLISHERS, KIND_SUBSCRIBERS, KIND_PUBLISHER, KIND_SUBSCRIBER };
+enum kind { KIND_SIGNALS, KIND_OUTPUTS, KIND_PUBLISHERS, KIND_SUBSCRIBERS, KIND_PUBLISHER, KIND_SUBSCRIBER };
 
 struct peer {
     enum kind kind;
@@ -49,7 +49,7 @@ struct relay_options relay_options = {
 
 static struct {
     int epoll;
-    struct peer signals, publisher_socket, subscriber_socket;
+    struct peer signals, outputs, publisher_socket, subscriber_socket;
     struct peers publishers, subscribers;
     struct peer **takers; /* room for all subscribers */
     size_t congested;     /* subscribers */
@@ -160,6 +160,17 @@ static void send_waiting(struct peer *peer)
     }
 }
 
+void relay_sent(void *owner, int bytes, bool all)
+{
+    struct peer *peer = owner;
+    if (bytes > 0)
+        relay.bytes_out += (uint64_t)bytes;
+    if (!all)
+        peer_end(peer);
+    peer->blocked = false;
+    send_waiting(peer);
+}
+
 /* Whether a run can wait for this subscriber. One that has nothing waiting takes a run of any length. */
 static bool takes(struct peer *peer, const struct run *run)
 {
@@ -257,7 +268,7 @@ static void add_peer(enum kind kind, int fd)
     }
     if (options.socket_bytes != 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &options.socket_bytes, sizeof options.socket_bytes);
-    peer->output = need(output_new(fd));
+    peer->output = need(output_new(fd, peer));
     peers_add(&relay.subscribers, peer);
     relay.takers = need(realloc(relay.takers, relay.subscribers.room * sizeof(struct peer *)));
     greet(peer);
@@ -282,6 +293,7 @@ static void handle(struct peer *peer, uint32_t events)
 {
     switch (peer->kind) {
     case KIND_SIGNALS: relay.ending = true; break;
+    case KIND_OUTPUTS: break; /* the end of the turn sees to it */
     case KIND_PUBLISHERS:
     case KIND_SUBSCRIBERS: listener_event(peer); break;
     case KIND_PUBLISHER:
@@ -320,6 +332,7 @@ static void turn(int timeout_ms)
         if (options.slow == SLOW_WAIT && relay.congested != 0 && !relay.paused)
             pause_or_resume(); /* at once: other publishers of this turn must wait as well */
     }
+    outputs_advance();
     if (relay.some_ended) {
         relay.some_ended = false;
         peers_sweep(&relay.publishers);
@@ -427,6 +440,10 @@ static void start(void)
         (struct peer){.kind = KIND_PUBLISHERS, .fd = listen_at(options.address, options.publish_port)};
     relay.subscriber_socket =
         (struct peer){.kind = KIND_SUBSCRIBERS, .fd = listen_at(options.address, options.subscribe_port)};
+    outputs_open();
+    relay.outputs = (struct peer){.kind = KIND_OUTPUTS, .fd = outputs_descriptor()};
+    if (relay.outputs.fd >= 0)
+        watch(&relay.outputs, EPOLLIN);
     watch(&relay.signals, EPOLLIN);
     watch(&relay.publisher_socket, EPOLLIN);
     watch(&relay.subscriber_socket, EPOLLIN);

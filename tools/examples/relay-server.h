@@ -39,6 +39,9 @@ struct run {
 /* Queue a run for all subscribers and send what can be sent. Called by input_filled(). */
 void relay_publish(const struct run *run);
 
+/* An output has sent bytes, or failed with a negative errno value; all of them, or it is the end of the connection. */
+void relay_sent(void *owner, int bytes, bool all);
+
 /* ---- what relay.c and relay-copy.c bring ---- */
 
 /* The name and what is special, for --help. */
@@ -62,7 +65,14 @@ size_t input_rest(const struct input *input);
 /* What waits for a subscriber's socket. */
 struct output;
 
-struct output *output_new(int fd);
+/* What all outputs have in common. The descriptor, -1 if there is none, is readable when
+ * outputs_advance() has something to do; it is called at the end of each turn, too, and may call relay_sent(). */
+void outputs_open(void);
+int outputs_descriptor(void);
+void outputs_advance(void);
+
+/* owner is for relay_sent(). */
+struct output *output_new(int fd, void *owner);
 void output_free(struct output *output);
 
 /* The connection is over. True: the kernel has done with all bytes, and the output can be freed; false: ask again. */
@@ -77,7 +87,7 @@ int output_append(struct output *output, const struct run *run);
 /* Bytes that wait. */
 size_t output_bytes(const struct output *output);
 
-/* Send as much as the socket takes. The bytes sent; or -1 with errno. Nothing waiting: 0. */
+/* Send as much as the socket takes. The bytes sent; or -1 with errno: EAGAIN, an event or relay_sent() will tell when to go on. */
 ssize_t output_send(struct output *output);
 
 /* The kernel reports something about what was sent; false if it is an error of the connection. */

@@ -14,7 +14,7 @@
 #define _GNU_SOURCE
 #include "relay-server.h"
 
-#include "program.h"
+#include "relay-ring.h"
 
 #include <quarry/slice.h>
 
@@ -40,7 +40,7 @@ struct input *input_new(void)
     struct input *input = calloc(1, sizeof *input);
     if (input == NULL)
         return NULL;
-    input->block = qy_slice_new(relay_options.buffer_bytes);
+    input->block = ring_block(relay_options.buffer_bytes);
     if (input->block.iov_len == 0) {
         free(input);
         return NULL;
@@ -82,7 +82,7 @@ static bool begin_block(struct input *input, size_t wanted)
     if (input->block.iov_len >= wanted && input->block.iov_len <= 2 * least && qy_is_unique(input->block.iov_base)) {
         memmove(input->block.iov_base, input_at(input, input->parsed), rest);
     } else {
-        qy_slice fresh = qy_slice_new(least);
+        qy_slice fresh = ring_block(least);
         if (fresh.iov_len == 0)
             return false;
         memcpy(fresh.iov_base, input_at(input, input->parsed), rest);
