@@ -126,8 +126,8 @@ void qyi_run_set_entries(uint32_t first, size_t granules, uint64_t entry)
 {
     for (size_t i = 0; i < granules; i++) {
         const uint64_t offset = qyi_min(i, QYI_ENTRY_OFFSET_MAX);
-        /* relaxed: see qyi_entry */
-        atomic_store_explicit(qyi_entry_at(first + i), entry | offset << QYI_ENTRY_OFFSET_SHIFT, memory_order_relaxed);
+        /* release: pairs with qyi_entry_acquire */
+        atomic_store_explicit(qyi_entry_at(first + i), entry | offset << QYI_ENTRY_OFFSET_SHIFT, memory_order_release);
     }
 }
 
