@@ -133,8 +133,7 @@ QYI_INLINE void forget_front(qy_chain *chain, size_t count, size_t bytes)
 /* The first slice, longer than that, begins later. */
 QYI_INLINE void shorten_first(qy_chain *chain, size_t bytes)
 {
-    chain->slices[0] =
-        (qy_slice){.iov_base = at(&chain->slices[0], bytes), .iov_len = chain->slices[0].iov_len - bytes};
+    chain->slices[0] = (qy_slice){.iov_base = at(&chain->slices[0], bytes), .iov_len = chain->slices[0].iov_len - bytes};
     chain->bytes -= bytes;
 }
 
@@ -195,22 +194,46 @@ int qy_chain_push_clone(qy_chain *chain, qy_slice slice)
     return qy_chain_push(chain, slice); /* it has been admitted */
 }
 
+/* Copy those slices that own something. Returns how many, and their bytes; SIZE_MAX: more than fit into any chain. */
+static QYI_NOINLINE size_t copy_owners(qy_slice *to, const qy_slice *slices, size_t count, size_t *bytes)
+{
+    size_t owners = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        to[owners] = slices[i];
+        owners += slices[i].iov_len != 0;
+        if (slices[i].iov_len > QY_CHAIN_BYTES_MAX - *bytes)
+            return SIZE_MAX;
+        *bytes += slices[i].iov_len;
+    }
+    return owners;
+}
+
+/* The same. While all are longer than 0 and the sum is in bounds, none of the numbers has its top bit set. */
+QYI_INLINE size_t copy_slices(qy_slice *to, const qy_slice *slices, size_t count, size_t *bytes)
+{
+    size_t sum = 0;
+    size_t top = 0;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = slices[i];
+        sum += slices[i].iov_len;
+        top |= (slices[i].iov_len - 1) | sum;
+    }
+    *bytes = sum;
+    return QYI_LIKELY(top <= QY_CHAIN_BYTES_MAX) ? count : copy_owners(to, slices, count, bytes);
+}
+
 /* The free end of the room serves as the list of those that own something, before they are the chain's. */
 int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
 {
     if (!admit(chain, count, 0))
         return -1;
     qy_slice *const end = chain->slices + chain->count;
-    size_t bytes = 0;
-    size_t owners = 0;
-    for (size_t i = 0; i < count; i++) {
-        end[owners] = slices[i];
-        bytes += slices[i].iov_len;
-        owners += slices[i].iov_len != 0;
-        if (QYI_UNLIKELY(bytes > QY_CHAIN_BYTES_MAX - chain->bytes))
-            return fail(EOVERFLOW);
-    }
-    if (qy_slices_retain(end, owners) != 0)
+    size_t bytes;
+    const size_t owners = copy_slices(end, slices, count, &bytes);
+    if (QYI_UNLIKELY(owners == SIZE_MAX || bytes > QY_CHAIN_BYTES_MAX - chain->bytes))
+        return fail(EOVERFLOW);
+    if (QYI_UNLIKELY(qyi_slices_retain(end, owners) != 0))
         return -1;
     chain->count += owners;
     chain->bytes += bytes;
@@ -319,7 +342,7 @@ static void join(qy_chain *chain, size_t count)
     *last = whole;
     chain->slices = last;
     chain->count -= count - 1;
-    (void)qyi_release_n(whole.iov_base, (uint32_t)(count - 1));
+    (void)qyi_release_slow(whole.iov_base, (uint32_t)(count - 1));
 }
 
 int qy_chain_coalesce(qy_chain *chain, size_t bytes)

@@ -88,7 +88,7 @@ ssize_t qy_slices_read(int fd, const qy_slice *slices, size_t count)
 {
     count = qyi_min(count, IOV_MAX);
     for (size_t i = 0; i < count; i++) {
-        if (slices[i].iov_len != 0 && !qyi_ref_is_unique(slices[i].iov_base))
+        if (slices[i].iov_len != 0 && !qy_is_unique(slices[i].iov_base))
             return fail(EBUSY);
     }
     return readv(fd, slices, (int)count);

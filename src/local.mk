@@ -98,6 +98,7 @@ quarryinclude_HEADERS = \
 	include/quarry/io.h \
 	include/quarry/pool.h \
 	include/quarry/quarry.h \
+	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
 	include/quarry/slice.h \
 	include/quarry/zerocopy.h

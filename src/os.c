@@ -178,6 +178,23 @@ enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes)
     return qyi_os_refresh(to, bytes) ? QYI_NOT_MOVED : QYI_MOVE_LOST;
 }
 
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes)
+{
+    const int saved_errno = errno;
+    char *tail = (char *)start + bytes;
+    const size_t tail_bytes = wide_bytes - bytes;
+    enum qyi_moved result = QYI_NOT_MOVED;
+    if (munmap(tail, tail_bytes) == 0) {
+        /* Another thread's mmap may get in between; then nothing of its is touched. */
+        if (mremap(start, bytes, wide_bytes, 0) != MAP_FAILED)
+            result = QYI_MOVED;
+        else if (!qyi_os_map_at(tail, tail_bytes))
+            result = QYI_MOVE_LOST;
+    }
+    errno = saved_errno;
+    return result;
+}
+
 size_t qyi_os_resident(void *start, size_t bytes)
 {
     enum { PAGES_AT_ONCE = 1024 }; /* little enough for a small stack */

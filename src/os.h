@@ -63,6 +63,13 @@ enum qyi_moved {
 /* Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. */
 enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes);
 
+/*
+ * Make the mapping of the pages [start, start + bytes), which have one for themselves, include those that follow, up to
+ * wide_bytes; these read as zero then. QYI_NOT_MOVED: they keep a mapping of their own. QYI_MOVE_LOST: nothing of ours is
+ * mapped there any more.
+ */
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes);
+
 /* Bytes of mapped memory that have pages at this moment; start is page-aligned. 0 when the system does not say. */
 size_t qyi_os_resident(void *start, size_t bytes);
 

@@ -10,6 +10,7 @@
 #include "alloc.h"
 #include "pooled.h"
 #include "ref.h"
+#include "start.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static bool is_valid(const qy_pool_attr *attr)
 {
     const size_t most = qyi_min(attr->max_objects - 1, attr->max_idle - 1) + 1; /* 0: no limit */
     return attr->object_bytes >= 1 && attr->object_bytes <= QYI_POOLED_BYTES_MAX &&
-           (attr->align == 0 || qyi_is_power_of_two(attr->align)) && attr->align <= QYI_GRANULE_BYTES &&
+           (attr->align == 0 || qyi_is_power_of_two(attr->align)) && attr->align <= QYI_SMALL_BYTES &&
            (attr->flags & ~(unsigned)(QY_POOL_BUFFERS | QY_POOL_NO_CACHE)) == 0 && (most == 0 || attr->initial <= most);
 }
 
@@ -67,6 +68,7 @@ static void fill_in(qy_pool *pool, const qy_pool_attr *attr)
 
 qy_pool *qy_pool_new(const qy_pool_attr *attr)
 {
+    qyi_start_anchor();
     if (!is_valid(attr))
         return fail(EINVAL);
     if (!qyi_start())

@@ -152,8 +152,7 @@ void qyi_pool_gather(struct qy_pool *pool)
         if (refused && cache->thread != qyi_lock_me())
             continue;
         wait_until_left(cache);
-        if (qyi_pool_cache_count(cache) != 0)
-            empty(pool, cache);
+        empty(pool, cache);
     }
 }
 

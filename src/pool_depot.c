@@ -62,7 +62,10 @@ static bool depot_reserve(struct qy_pool *pool)
     if (idle_in(pool) != 0)
         memcpy(depot, pool->depot, idle_in(pool) * sizeof *depot);
     void **old = pool->depot;
+    /* In this order, for a forked child, which must not see more room than there is. */
+    atomic_thread_fence(memory_order_release);
     pool->depot = depot;
+    atomic_thread_fence(memory_order_release);
     pool->depot_room = room;
     qyi_free(old);
     return true;

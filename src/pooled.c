@@ -41,6 +41,8 @@ static void set_counts(uint32_t first, const struct qyi_pooled *run)
             .block_count = run->count,
             .cell_shift = spread_bytes <= QYI_CELLS_BYTES ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT,
             .cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE,
+            .block_bytes = (uint32_t)run->stride,
+            .shareable = run->count, /* at once: nobody has a buffer of it yet */
         };
     }
 }
@@ -52,8 +54,6 @@ struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_
     run->granules = (uint32_t)granules;
     run->count = (uint32_t)((granules << QYI_GRANULE_SHIFT) / owner.stride);
     set_counts(first, run);
-    /* release: pairs with qyi_entry_acquire */
-    atomic_thread_fence(memory_order_release);
     qyi_run_set_entries(first, granules, QYI_ENTRY_POOLED | QYI_ENTRY_COUNTED);
     return run;
 }
@@ -63,7 +63,9 @@ struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride)
     const size_t count = stride > QYI_GRANULE_BYTES ? 1 : qyi_max(BUFFERS_WANTED, QYI_GRANULE_BYTES / stride);
     const size_t granules = qyi_div_up(count * stride, QYI_GRANULE_BYTES);
     bool zeroed;
-    const uint32_t first = qyi_run_take(granules, 1, QYI_ENTRY_POOLED, &zeroed);
+    /* The stride is a multiple of the buffers' alignment; runs start at one, as slabs do. */
+    const size_t align = qyi_max(1, qyi_min((size_t)1 << qyi_ctz(stride), QYI_SMALL_BYTES) >> QYI_GRANULE_SHIFT);
+    const uint32_t first = qyi_run_take(granules, align, QYI_ENTRY_POOLED, &zeroed);
     if (first == 0)
         return NULL;
     if (!qyi_region_reach_cells(first, granules)) {

@@ -16,78 +16,119 @@
 
 static const qy_slice empty;
 
-/* The block around p: bytes from start on; 0 for memory that is not ours. */
-struct extent {
+static void forget(qy_slice *slices, size_t count)
+{
+    if (count != 0)
+        memset(slices, 0, count * sizeof *slices);
+}
+
+/* The block around a pointer: bytes from start on, none for memory that is not ours; and its cell, if a slab's with cells. */
+struct block {
     const char *start;
     size_t bytes;
+    struct qyi_cell *cell;
+    uint64_t entry;
 };
 
-static QYI_NOINLINE struct extent extent_slow(const void *p)
+static QYI_NOINLINE struct block block_slow(const void *p)
 {
     struct qyi_ref_target target;
     const int saved_errno = errno;
     const bool found = qyi_ref_find(p, &target);
     errno = saved_errno;
-    return found ? (struct extent){.start = target.base, .bytes = target.bytes} : (struct extent){NULL, 0};
+    return found ? (struct block){.start = target.base, .bytes = target.bytes} : (struct block){.start = p};
 }
 
-QYI_INLINE struct extent extent_around(const void *p)
+/* to_share: the cell is for adding references, and left out while these would be too early (C0). */
+QYI_INLINE struct block block_around(const char *p, bool to_share)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_LIKELY(qyi_region_has(offset))) {
-        const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY((entry & QYI_ENTRY_COUNTED) != 0)) {
-            const struct qyi_place place = qyi_place_of(p, entry);
-            if (qyi_place_is_block(&place))
-                return (struct extent){.start = qyi_place_start(&place), .bytes = place.interior->bytes};
-        }
-    }
-    return extent_slow(p);
+    size_t offset;
+    struct qyi_counted counted;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset))))
+        return block_slow(p);
+    const size_t bytes = counted.counts->block_bytes;
+    return (struct block){.start = p - (counted.bytes - counted.block * bytes),
+                          .bytes = bytes,
+                          .cell = qyi_counted_cell(&counted),
+                          .entry = entry};
 }
 
-QYI_INLINE bool extent_has(const struct extent *extent, const void *p)
+QYI_INLINE size_t offset_in(const struct block *block, const void *p)
 {
-    return (size_t)((const char *)p - extent->start) < extent->bytes;
+    return (size_t)((const char *)p - block->start);
 }
 
-/* Slices in one block: the first `length` of an array, of which `owners` own a reference; `owner` is in the block. */
-struct run {
-    size_t length;
-    uint32_t owners;
-    const void *owner;
-};
-
-/* The block is looked up once, and only if there is a second slice to compare with it. */
-QYI_INLINE struct run run_of(const qy_slice *slices, size_t count)
+/* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
+QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
 {
-    struct run run = {0, 0, NULL};
-    while (run.length < count && slices[run.length].iov_len == 0)
-        run.length++;
-    if (run.length == count)
-        return run;
-    run.owner = slices[run.length++].iov_base;
-    run.owners = 1;
-    if (run.length == count)
-        return run;
-    const struct extent extent = extent_around(run.owner);
-    for (; run.length < count && run.owners < UINT32_MAX; run.length++) {
-        if (slices[run.length].iov_len == 0)
-            continue;
-        if (!extent_has(&extent, slices[run.length].iov_base))
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
+        const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
+        const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
+        if (qyi_max(a, b) >= block->bytes)
             break;
-        run.owners++;
     }
-    return run;
+    while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
+        i++;
+    return qyi_max(i, 1);
 }
+
+QYI_INLINE int retain_run(const struct block *block, const void *p, uint32_t count)
+{
+    if (QYI_UNLIKELY(block->cell == NULL))
+        return qyi_retain_slow(p, count);
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+        qyi_too_many_references(p);
+    return 0;
+}
+
+QYI_INLINE void release_run(const struct block *block, const void *p, uint32_t count)
+{
+    if (QYI_UNLIKELY(block->cell == NULL)) {
+        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
+        return;
+    }
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
+    if (QYI_LIKELY(dropped == QYI_DROPPED))
+        return;
+    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
+        qyi_too_many_releases(p);
+    (void)qyi_release_last(p, block->entry);
+}
+
+/* A run has at most this many references. */
+static const size_t RUN_MAX = QYI_COUNT_MAX;
 
 void qyi_slices_release(const qy_slice *slices, size_t count)
 {
-    for (size_t done = 0; done < count;) {
-        const struct run run = run_of(&slices[done], count - done);
-        if (run.owners != 0)
-            (void)qyi_release_n(run.owner, run.owners);
-        done += run.length;
+    while (count > 1) {
+        const struct block block = block_around(slices->iov_base, false);
+        const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
+        release_run(&block, slices->iov_base, (uint32_t)length);
+        slices += length;
+        count -= length;
     }
+    if (count != 0)
+        (void)qyi_release(slices->iov_base);
+}
+
+int qyi_slices_retain(const qy_slice *slices, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        const void *first = slices[done].iov_base;
+        const struct block block = block_around(first, true);
+        const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
+        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
+            const int error = errno;
+            qyi_slices_release(slices, done);
+            errno = error;
+            return -1;
+        }
+        done += length;
+    }
+    return 0;
 }
 
 bool qyi_slices_are_one(const qy_slice *slices, size_t count)
@@ -96,45 +137,61 @@ bool qyi_slices_are_one(const qy_slice *slices, size_t count)
         if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
             return false;
     }
-    return run_of(slices, count).length == count;
+    const struct block block = block_around(slices->iov_base, false);
+    return run_length(&block, slices, count) == count;
+}
+
+/* ---- arrays with empty slices among them ---- */
+
+/* The first stretch of slices that own something: from *start on. Returns its length, 0 if there are no more. */
+static size_t next_owners(const qy_slice *slices, size_t count, size_t *start)
+{
+    while (*start < count && slices[*start].iov_len == 0)
+        ++*start;
+    size_t end = *start;
+    while (end < count && slices[end].iov_len != 0)
+        end++;
+    return end - *start;
 }
 
 int qy_slices_retain(const qy_slice *slices, size_t count)
 {
-    for (size_t done = 0; done < count;) {
-        const struct run run = run_of(&slices[done], count - done);
-        if (run.owners != 0 && qyi_retain(run.owner, run.owners) != 0) {
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length) {
+        if (qyi_slices_retain(&slices[start], length) != 0) {
             const int error = errno;
-            qyi_slices_release(slices, done);
+            for (size_t i = 0; i < start; i++) {
+                if (slices[i].iov_len != 0)
+                    qyi_release(slices[i].iov_base);
+            }
             errno = error;
             return -1;
         }
-        done += run.length;
     }
     return 0;
 }
 
 void qy_slices_drop(qy_slice *slices, size_t count)
 {
-    qyi_slices_release(slices, count);
-    if (count != 0) /* memset() wants a pointer even for nothing */
-        memset(slices, 0, count * sizeof *slices);
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length)
+        qyi_slices_release(&slices[start], length);
+    forget(slices, count);
 }
 
 /* ---- frames ---- */
 
 /*
- * The frames of a split have been written to frames[0 .. count); used bytes of the slice are gone. Of the references that the
- * frames that own something need, the slice's own is one if nothing is left of it.
+ * The frames of a split have been written to frames[0 .. count), so many of them that own something; used bytes of the slice
+ * are gone. Of the references that they need, the slice's own is one if nothing is left of it.
  */
-static ssize_t settle(qy_slice *slice, const qy_slice *frames, size_t count, size_t used)
+static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, uint32_t owners, size_t used)
 {
     const bool rest = used != slice->iov_len;
-    uint32_t owners = 0;
-    for (size_t i = 0; i < count; i++)
-        owners += frames[i].iov_len != 0;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0)
+    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0) {
+        forget(frames, count); /* they own nothing */
         return -1;
+    }
     if (owners + rest == 0 && slice->iov_len != 0)
         qyi_release(slice->iov_base);
     *slice = rest ? (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used} : empty;
@@ -156,7 +213,7 @@ ssize_t qy_slice_split_steps(qy_slice *slice, size_t step, qy_slice *frames, siz
     const char *p = slice->iov_base;
     for (size_t i = 0; i < count; i++)
         frames[i] = (qy_slice){.iov_base = (void *)(p + i * step), .iov_len = step};
-    return settle(slice, frames, count, count * step);
+    return settle(slice, frames, count, (uint32_t)count, count * step);
 }
 
 ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, size_t max)
@@ -164,15 +221,17 @@ ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, 
     const char *p = slice->iov_base;
     const char *const end = p + slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && p < end) {
         const char *stop = memchr(p, delimiter, (size_t)(end - p));
         if (stop == NULL)
             break;
         frames[count++] = frame_at(p, (size_t)(stop - p));
+        owners += stop != p;
         p = stop + 1;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, (size_t)(p - (const char *)slice->iov_base));
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, (size_t)(p - (const char *)slice->iov_base));
 }
 
 /* One load and one swap: a loop over the bytes was two thirds of a frame's cost. */
@@ -199,6 +258,7 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
     const char *p = slice->iov_base;
     size_t left = slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && left >= prefix) {
         const uint64_t length = read_big_endian(p, prefix);
@@ -211,8 +271,9 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
         if (length > left - prefix)
             break;
         frames[count++] = with_prefix ? frame_at(p, prefix + length) : frame_at(p + prefix, length);
+        owners += frames[count - 1].iov_len != 0;
         p += prefix + length;
         left -= prefix + length;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, slice->iov_len - left);
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, slice->iov_len - left);
 }

@@ -8,10 +8,15 @@
 
 #include "quarry/slice.h"
 
-/* Drop the references of these slices and leave the array as it is. */
+/* None of the slices below is empty. */
+
+/* Add a reference to each. 0; or -1 and errno, and none has been added. */
+int qyi_slices_retain(const qy_slice *slices, size_t count);
+
+/* Drop their references and leave the array as it is. */
 void qyi_slices_release(const qy_slice *slices, size_t count);
 
-/* The slices, none of them empty, follow each other in one block: together they are one. */
+/* The slices follow each other in one block: together they are one. */
 bool qyi_slices_are_one(const qy_slice *slices, size_t count);
 
 #endif

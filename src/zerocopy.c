@@ -28,10 +28,10 @@
  * Defaults: see qy_zerocopy(3) for the figures. A pause of 256 sends makes what is tried in vain on a path that
  * copies less than half a percent of them, and it doubles.
  */
-enum { SEND_BYTES = 16 << 10, SLICE_BYTES = 4 << 10, PAUSE_FIRST = 256, PAUSE_LIMIT = 1 << 20, ROOM_FIRST = 16 };
+enum { SEND_BYTES = 32 << 10, SLICE_BYTES = 8 << 10, PAUSE_FIRST = 256, PAUSE_LIMIT = 1 << 20, ROOM_FIRST = 16 };
 
-/* Sends in flight after which sending looks for notifications itself. */
-enum { REAP_AT = 32 };
+/* Sending looks for notifications itself, after so many sends that are still in flight. Looking in vain costs a tenth of a send. */
+enum { REAP_AFTER = 32 };
 
 /* ---- forked children ---- */
 
@@ -181,6 +181,7 @@ ssize_t qy_zerocopy_reap(qy_zerocopy *zerocopy)
         if (error != NULL)
             done += take_notification(zerocopy, error);
     }
+    zerocopy->reap_at = zerocopy->pending + REAP_AFTER;
     errno = saved_errno;
     return (ssize_t)done;
 }
@@ -235,14 +236,17 @@ static struct qyi_flight *take_references(const qy_slice *slices, size_t count)
     return NULL;
 }
 
-/* Only the first so many bytes went out: the rest needs no references. */
-static void trim_flight(struct qyi_flight *flight, size_t bytes)
+/* The first so many bytes went out: the rest needs no references. True: there is a rest. */
+static bool trim_flight(struct qyi_flight *flight, size_t bytes)
 {
     size_t used = 0;
-    for (size_t sent = 0; used < flight->count && sent < bytes; used++)
-        sent += flight->slices[used].iov_len;
+    size_t reached = 0;
+    for (; used < flight->count && reached < bytes; used++)
+        reached += flight->slices[used].iov_len;
+    const bool rest = reached > bytes || used < flight->count;
     qy_slices_drop(&flight->slices[used], flight->count - used);
     flight->count = used;
+    return rest;
 }
 
 static ssize_t send_copying(qy_zerocopy *zerocopy, const struct qyi_sending *sending, const qy_slice *slices,
@@ -267,7 +271,7 @@ static ssize_t send_in_place(qy_zerocopy *zerocopy, const struct qyi_sending *se
         errno = error;
         return sent;
     }
-    trim_flight(flight, (size_t)sent);
+    zerocopy->cut_short = trim_flight(flight, (size_t)sent);
     qyi_zerocopy_add(zerocopy, flight);
     zerocopy->stats.sends++;
     return sent;
@@ -293,29 +297,56 @@ static ssize_t send_some(const struct qyi_sending *sending, const qy_slice *slic
     return send_copying(zerocopy, sending, slices, count, more);
 }
 
-static ssize_t run(qy_zerocopy *zerocopy, const qy_slice *slices, size_t count, int flags)
+/* What is to be sent: the slices of an array, or of a chain. */
+struct load {
+    qy_slice *slices;
+    size_t count;
+    qy_chain *chain; /* or NULL */
+};
+
+static ssize_t run(qy_zerocopy *zerocopy, const struct load *load, int flags)
 {
     const struct qyi_sending sending = {
         .fd = zerocopy->socket, .flags = flags & ~MSG_ZEROCOPY, .some = send_some, .context = zerocopy};
-    if (is_ours(zerocopy) && zerocopy->pending >= REAP_AT)
+    const qy_slice *slices = load->chain != NULL ? load->chain->slices : load->slices;
+    const size_t count = load->chain != NULL ? load->chain->count : load->count;
+    const ssize_t sent = qyi_sending_run(&sending, slices, count);
+    if (sent > 0 && load->chain != NULL)
+        (void)qy_chain_drain(load->chain, (size_t)sent);
+    else if (sent > 0)
+        qyi_slices_drain(load->slices, load->count, (size_t)sent);
+    return sent;
+}
+
+/*
+ * The kernel may run out of room for its account in the middle of a call, and sends less without saying why. That must not
+ * look like a full socket: the rest is offered once more, to be copied. If the socket is full indeed, that does not wait.
+ */
+static ssize_t run_to_its_end(qy_zerocopy *zerocopy, const struct load *load, int flags)
+{
+    if (is_ours(zerocopy) && zerocopy->pending >= zerocopy->reap_at)
         (void)qy_zerocopy_reap(zerocopy);
-    return qyi_sending_run(&sending, slices, count);
+    zerocopy->cut_short = false;
+    const ssize_t sent = run(zerocopy, load, flags);
+    if (QYI_LIKELY(!zerocopy->cut_short))
+        return sent;
+    const int saved_errno = errno;
+    const bool able = zerocopy->able;
+    zerocopy->able = false;
+    const ssize_t rest = run(zerocopy, load, flags | MSG_DONTWAIT);
+    zerocopy->able = able;
+    errno = saved_errno;
+    return rest > 0 ? sent + rest : sent;
 }
 
 ssize_t qy_zerocopy_send(qy_zerocopy *zerocopy, qy_slice *slices, size_t count, int flags)
 {
-    const ssize_t sent = run(zerocopy, slices, count, flags);
-    if (sent > 0)
-        qyi_slices_drain(slices, count, (size_t)sent);
-    return sent;
+    return run_to_its_end(zerocopy, &(struct load){.slices = slices, .count = count}, flags);
 }
 
 ssize_t qy_zerocopy_send_chain(qy_zerocopy *zerocopy, qy_chain *chain, int flags)
 {
-    const ssize_t sent = run(zerocopy, chain->slices, chain->count, flags);
-    if (sent > 0)
-        (void)qy_chain_drain(chain, (size_t)sent);
-    return sent;
+    return run_to_its_end(zerocopy, &(struct load){.chain = chain}, flags);
 }
 
 /* ---- making and ending ---- */
@@ -335,6 +366,7 @@ qy_zerocopy *qy_zerocopy_new(int socket)
     zerocopy->able = able;
     zerocopy->generation = this_generation();
     zerocopy->pause_max = PAUSE_FIRST;
+    zerocopy->reap_at = REAP_AFTER;
     qy_zerocopy_set_limits(zerocopy, SEND_BYTES, SLICE_BYTES);
     return zerocopy;
 }

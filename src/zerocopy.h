@@ -17,6 +17,7 @@ struct qyi_flight {
 struct qy_zerocopy {
     int socket;
     bool able;           /* the socket knows SO_ZEROCOPY */
+    bool cut_short;      /* the last system call without copying sent less than it was given */
     uint32_t generation; /* of processes, see in_child */
     size_t send_bytes, slice_bytes;
     /* The kernel numbers a socket's sends from 0 on, modulo 2^32. Those in flight are [first, first + count); a send that is done
@@ -24,6 +25,7 @@ struct qy_zerocopy {
     uint32_t first, count, room;
     struct qyi_flight **ring;
     size_t pending;            /* that are not NULL */
+    size_t reap_at;            /* pending sends from which on sending reaps */
     uint32_t pause, pause_max; /* sends to copy before it is tried again; length of the next pause */
     struct qy_zerocopy_stats stats;
 };

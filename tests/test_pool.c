@@ -5,16 +5,15 @@
 
 #include "quarry/pool.h"
 
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <sys/syscall.h>
-
 #include "alloc.h"
 #include "os.h"
 #include "reclaim.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>

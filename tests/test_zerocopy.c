@@ -179,7 +179,7 @@ static void read_whole(int fd, char *bytes, size_t length)
     }
 }
 
-enum { PART = 20000 };
+enum { PART = 40000 };
 
 static void send_part(qy_zerocopy *account, int in, qy_slice slice)
 {

@@ -1,5 +1,5 @@
 # The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot
-# break its own harness; and the model of the remote protocol, for spin.
+# break its own harness; and the models of protocols, for spin.
 
 if HAVE_CHECK
 
@@ -15,10 +15,12 @@ unit_programs = \
 	tests/test_options \
 	tests/test_pass \
 	tests/test_pool \
+	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
 	tests/test_slab \
+	tests/test_slice \
 	tests/test_stats \
 	tests/test_thread \
 	tests/test_zerocopy
@@ -73,6 +75,11 @@ tests_test_pass_LDADD    = $(unit_ldadd)
 tests_test_pool_CPPFLAGS = $(unit_cppflags)
 tests_test_pool_CFLAGS   = $(unit_cflags)
 tests_test_pool_LDADD    = $(unit_ldadd)
+EXTRA_DIST              += tests/models/pool.pml
+
+tests_test_ref_CPPFLAGS = $(unit_cppflags)
+tests_test_ref_CFLAGS   = $(unit_cflags)
+tests_test_ref_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
@@ -89,6 +96,10 @@ tests_test_sizeclass_LDADD    = $(unit_ldadd)
 tests_test_slab_CPPFLAGS = $(unit_cppflags)
 tests_test_slab_CFLAGS   = $(unit_cflags)
 tests_test_slab_LDADD    = $(unit_ldadd)
+
+tests_test_slice_CPPFLAGS = $(unit_cppflags)
+tests_test_slice_CFLAGS   = $(unit_cflags)
+tests_test_slice_LDADD    = $(unit_ldadd)
 
 tests_test_stats_CPPFLAGS = $(unit_cppflags)
 tests_test_stats_CFLAGS   = $(unit_cflags)
@@ -108,6 +119,8 @@ dist_check_SCRIPTS += tests/run_models.sh
 TESTS              += tests/run_models.sh
 
 EXTRA_DIST += \
+	tests/models/cells.pml \
+	tests/models/count.pml \
 	tests/models/remote.pml \
 	tests/starve.h \
 	tests/unit.h

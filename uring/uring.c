@@ -17,7 +17,7 @@
 #include <time.h>
 
 /* See qy_uring(3) for the figures. */
-enum { SEND_BYTES = 8 << 10, SLICE_BYTES = 4 << 10, REGISTERED_BYTES = 4 << 10 };
+enum { SEND_BYTES = 32 << 10, SLICE_BYTES = 8 << 10, REGISTERED_BYTES = 8 << 10 };
 
 #define NO_USER_DATA ((uint64_t)1) /* of requests whose completion tells nothing */
 
@@ -318,7 +318,8 @@ static int wait_for_one(qy_uring *uring, int timeout_ms)
     return io_uring_wait_cqe_timeout(&uring->ring, &cqe, &timeout);
 }
 
-int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int timeout_ms)
+/* As qy_uring_next; with until_idle, 0 also when none of our requests is in flight. */
+static int next_event(qy_uring *uring, struct qy_uring_event *event, int timeout_ms, bool until_idle)
 {
     const uint64_t start = timeout_ms > 0 ? now_ms() : 0;
     for (;;) {
@@ -332,6 +333,8 @@ int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int timeout_ms)
                 return 1;
             }
         }
+        if (until_idle && uring->pending == 0)
+            return 0;
         const uint64_t elapsed = timeout_ms > 0 ? now_ms() - start : 0;
         const int left = timeout_ms < 0 ? -1 : elapsed >= (uint64_t)timeout_ms ? 0 : timeout_ms - (int)elapsed;
         const int error = wait_for_one(uring, left);
@@ -340,6 +343,11 @@ int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int timeout_ms)
         if (error < 0)
             return fail(-error);
     }
+}
+
+int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int timeout_ms)
+{
+    return next_event(uring, event, timeout_ms, false);
 }
 
 /* ---- making and ending ---- */
@@ -421,12 +429,12 @@ int qy_uring_free(qy_uring *uring, int timeout_ms)
         struct qy_uring_event event;
         const uint64_t elapsed = now_ms() - start;
         const int left = timeout_ms < 0 ? -1 : elapsed >= (uint64_t)timeout_ms ? 0 : timeout_ms - (int)elapsed;
-        const int more = qy_uring_next(uring, &event, left);
+        const int more = next_event(uring, &event, left, true);
         if (more == 1)
             qy_slice_drop(&event.slice);
-        else if (more == 0)
+        else if (more == 0 && uring->pending != 0)
             return fail(ETIMEDOUT);
-        else if (errno != EINTR)
+        else if (more < 0 && errno != EINTR)
             return -1;
     }
     if (uring->provided != NULL)

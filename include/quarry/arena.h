@@ -6,11 +6,11 @@
  * (slice.h), which are counted like any others: sub-slices, clones, qy_retain(), qy_release(), plain free(). The last release gives
  * the bytes back to the arena.
  *
- *     arena      [ 64 KiB cut in 4 KiB ][ cut in 1.5 KiB ][ 256 KiB ....... ][ idle ... ]
+ *     arena      [ 32 KiB cut in 4 KiB ][ cut in 1.5 KiB ][ 256 KiB ....... ][ idle ... ]
  *     buffers    [ 0: up to 1 GiB ....................................... ][ 1: ... ]      what is registered
  *
- * Sizes      are rounded up to 64, 128, 192, 256, 384, 512, 768 ... 32 KiB, and beyond that to multiples of 64 KiB. Blocks
- *            begin at a multiple of 64; those whose size is a power of two, at a multiple of it (of 64 KiB at most).
+ * Sizes      are rounded up to 64, 128, 192, 256, 384, 512, 768 ... 32 KiB, and beyond that to multiples of 32 KiB. Blocks
+ *            begin at a multiple of 64; those whose size is a power of two, at a multiple of it (of 32 KiB at most).
  * Threads    any, at any time, but not in signal handlers.
  * fork       the child has a copy of the arena as of any memory. What is registered stays the parent's.
  */
@@ -35,7 +35,7 @@ enum {
 
 /* What an arena is to be like; zero means nothing special. */
 struct qy_arena_attr {
-    size_t bytes;   /* rounded up to 64 KiB; 1 to 2^44 (EINVAL) */
+    size_t bytes;   /* rounded up to 32 KiB; 1 to 2^44 (EINVAL) */
     unsigned flags; /* QY_ARENA_... (others: EINVAL) */
     /*
      * Called by the thread that drops the last reference to a block, with no lock held, before it goes back. True: the callee has
@@ -82,7 +82,7 @@ QY_API void qy_arena_unpin(qy_arena *arena);
 struct qy_arena_stats {
     size_t bytes;   /* of the whole arena */
     size_t used;    /* in blocks that are out */
-    size_t idle;    /* in 64 KiB pieces without such a block */
+    size_t idle;    /* in 32 KiB pieces without such a block */
     size_t blocks;  /* that are out */
     unsigned pins;  /* times that it is registered; 0 also where that was refused (RLIMIT_MEMLOCK): all else works */
     bool populated; /* the kernel has made all pages; false: it would not, and they come when they are used */

@@ -48,8 +48,8 @@ QY_API struct io_uring *qy_uring_ring(qy_uring *uring);
 QY_API int qy_uring_register_arena(qy_uring *uring, qy_arena *arena);
 
 /*
- * From which sizes on not to copy: bytes of a send, and bytes of its slices on average. Defaults: 8 KiB and 4 KiB; send_bytes also for
- * slices of the registered arena: 4 KiB.
+ * From which sizes on not to copy: bytes of a send, and bytes of its slices on average. Defaults: 32 KiB and 8 KiB. For a
+ * single slice of the registered arena: registered_bytes, 8 KiB.
  */
 QY_API void qy_uring_set_limits(qy_uring *uring, size_t send_bytes, size_t slice_bytes, size_t registered_bytes);
 

@@ -45,8 +45,8 @@ QY_API qy_zerocopy *qy_zerocopy_new(int socket);
 /*
  * From which sizes on not to copy.
  *
- * send_bytes   of a whole system call; default 16 KiB.
- * slice_bytes  of its slices on average; default 4 KiB. Both 0: whenever possible.
+ * send_bytes   of a whole system call; default 32 KiB.
+ * slice_bytes  of its slices on average; default 8 KiB. Both 0: whenever possible.
  */
 QY_API void qy_zerocopy_set_limits(qy_zerocopy *zerocopy, size_t send_bytes, size_t slice_bytes);
 

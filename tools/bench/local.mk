@@ -94,3 +94,6 @@ EXTRA_DIST += \
 	tools/bench/plot.py \
 	tools/bench/report.py \
 	tools/bench/workloads.py
+
+# Reference-counted buffers beside the libraries that C programs use for them.
+include tools/bench/buffers/local.mk

@@ -3,6 +3,8 @@
  * loopback (TCP, to a thread that throws everything away) and through a device that sends from the program's pages (UDP through ifb in
  * a network namespace of its own; root only). And files: sendfile beside writev from the mapping.
  *
+ * The bytes are in the processor's cache, as what has just been received is; -cold: out of 64 MiB in turn, so that they are not.
+ *
  * sends [REPETITIONS]: prints rows "path system bytes ns", the median of the repetitions.
  */
 #include "quarry/arena.h"
@@ -29,9 +31,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REPETITIONS_MAX = 31, MILLISECONDS = 40 };
+enum { COLD_PLACES = 1024, REPETITIONS_MAX = 31, MILLISECONDS = 10 };
 
-static unsigned repetitions = 5;
+static unsigned repetitions = 15;
 
 static void check(bool fine, const char *what)
 {
@@ -52,16 +54,16 @@ static double now_ns(void)
 
 static void *discard(void *argument)
 {
-    const int fd = *(const int *)argument;
+    const int fd = (int)(intptr_t)argument;
     static char bytes[1 << 20];
     while (recv(fd, bytes, sizeof bytes, MSG_TRUNC) > 0) {
     }
+    close(fd);
     return NULL;
 }
 
 static int loopback_socket(void)
 {
-    static int reader;
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof address;
@@ -69,10 +71,10 @@ static int loopback_socket(void)
     check(getsockname(listener, (struct sockaddr *)&address, &length) == 0, "getsockname");
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     check(connect(fd, (struct sockaddr *)&address, length) == 0, "connect");
-    reader = accept(listener, NULL, NULL);
+    const int reader = accept(listener, NULL, NULL);
     close(listener);
     pthread_t thread;
-    check(pthread_create(&thread, NULL, discard, &reader) == 0, "pthread_create");
+    check(pthread_create(&thread, NULL, discard, (void *)(intptr_t)reader) == 0, "pthread_create");
     pthread_detach(thread);
     return fd;
 }
@@ -144,6 +146,7 @@ static void send_quarry(struct sender *sender)
     qy_slice clones[8];
     clone_pieces(sender, clones);
     check(qy_zerocopy_send(sender->account, clones, sender->count, 0) > 0, "qy_zerocopy_send");
+    qy_slices_drop(clones, sender->count); /* what a short send has left */
 }
 
 static void begin_quarry(struct sender *sender)
@@ -221,7 +224,7 @@ static const struct way ways[] = {
 
 enum { WAYS = sizeof ways / sizeof *ways };
 
-static double measure(const struct way *way, int (*open_socket)(void), qy_slice slice, size_t count)
+static double measure(const struct way *way, int (*open_socket)(void), qy_slice slice, size_t count, size_t places)
 {
     struct sender sender = {.fd = open_socket(), .slice = slice, .count = count};
     for (size_t i = 0; i < count; i++) /* scattered: each piece has pages of its own */
@@ -234,9 +237,10 @@ static double measure(const struct way *way, int (*open_socket)(void), qy_slice 
     const double start = now_ns();
     double elapsed;
     do {
-        for (unsigned i = 0; i < 32; i++)
+        for (unsigned i = 0; i < 32; i++) {
             way->step(&sender);
-        sends += 32;
+            sender.pieces[0].iov_base = (char *)slice.iov_base + sends++ % places * 65536;
+        }
         elapsed = now_ns() - start;
     } while (elapsed < MILLISECONDS * 1e6);
     if (way->end != NULL)
@@ -258,31 +262,40 @@ static double median(double *values)
     return values[repetitions / 2];
 }
 
-static void print_sends(const char *path, int (*open_socket)(void), qy_arena *arena, size_t bytes, size_t count)
+static void print_sends(const char *path, int (*open_socket)(void), qy_arena *arena, size_t bytes, size_t count,
+                        bool cold)
 {
     double values[WAYS][REPETITIONS_MAX];
-    qy_slice block = qy_arena_slice(arena, 8 * 65536);
-    memset(block.iov_base, 'b', 8 * 65536);
+    const size_t places = cold ? COLD_PLACES : 1;
+    qy_slice block = qy_arena_slice(arena, (cold ? places : 8) * 65536);
+    check(block.iov_len != 0, "qy_arena_slice");
+    memset(block.iov_base, 'b', block.iov_len);
     const qy_slice slice = {block.iov_base, bytes};
     for (unsigned r = 0; r < repetitions; r++) { /* interleaved */
         for (unsigned w = 0; w < WAYS; w++)
-            values[w][r] = measure(&ways[w], open_socket, slice, count);
+            values[w][r] = measure(&ways[w], open_socket, slice, count, places);
     }
     for (unsigned w = 0; w < WAYS; w++)
-        printf("%s%s\t%s\t%zu\t%.0f\n", path, count > 1 ? "-8-pieces" : "", ways[w].name, bytes, median(values[w]));
+        printf("%s%s\t%s\t%zu\t%.0f\n", path,
+               cold        ? "-cold"
+               : count > 1 ? "-8-pieces"
+                           : "",
+               ways[w].name, bytes, median(values[w]));
     fflush(stdout);
     qy_slice_drop(&block);
 }
 
-static void print_path(const char *path, int (*open_socket)(void))
+static void print_path(const char *path, int (*open_socket)(void), bool cold)
 {
     static const size_t sizes[] = {64, 4096, 8192, 16384, 32768, 61440};
-    qy_arena *arena = qy_arena_new(&(struct qy_arena_attr){.bytes = 1 << 20});
+    qy_arena *arena = qy_arena_new(&(struct qy_arena_attr){.bytes = (COLD_PLACES + 16) * 65536});
     check(arena != NULL, "qy_arena_new");
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        print_sends(path, open_socket, arena, sizes[i], 1);
+        print_sends(path, open_socket, arena, sizes[i], 1, false);
     for (unsigned i = 1; i < sizeof sizes / sizeof *sizes; i++)
-        print_sends(path, open_socket, arena, sizes[i], 8);
+        print_sends(path, open_socket, arena, sizes[i], 8, false);
+    for (unsigned i = 1; cold && i < sizeof sizes / sizeof *sizes; i++)
+        print_sends(path, open_socket, arena, sizes[i], 1, true);
 }
 
 /* ---- files: bytes from a file that is in the page cache, to a TCP socket on loopback ---- */
@@ -353,10 +366,10 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     puts("path\tsystem\tbytes\tns");
-    print_path("loopback", loopback_socket);
+    print_path("loopback", loopback_socket, false);
     print_files();
     if (enter_namespace())
-        print_path("ifb", sink_socket);
+        print_path("ifb", sink_socket, true);
     else
         fputs("sends: no network namespace with an ifb device: only loopback was measured\n", stderr);
     return 0;
