@@ -45,7 +45,9 @@ quarry_core_sources = \
 	src/sending.c src/sending.h \
 	src/io.c \
 	src/pass.c \
-	src/zerocopy.c src/zerocopy.h
+	src/zerocopy.c src/zerocopy.h \
+	src/builder.c \
+	src/cursor.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -94,8 +96,11 @@ endif
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
 	include/quarry/arena.h \
+	include/quarry/builder.h \
 	include/quarry/chain.h \
+	include/quarry/cursor.h \
 	include/quarry/io.h \
+	include/quarry/order.h \
 	include/quarry/pool.h \
 	include/quarry/quarry.h \
 	include/quarry/quarry.hpp \

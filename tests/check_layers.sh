@@ -121,6 +121,8 @@ awk -v table="$table" '
         n = split(banned, word, " ")
         for (i = 1; i <= n; i++)
             never[word[i]] = 1
+        # For the caller, as what it is documented to be; no lock is held, and nothing of the core is called back.
+        allowed["builder.c", "vsnprintf"] = 1
     }
 
     {
@@ -158,7 +160,7 @@ awk -v table="$table" '
                 if (layer[defined_in[name]] > layer[user])
                     complain(user " (L" layer[user] ") uses " name " of " defined_in[name] \
                              " (L" layer[defined_in[name]] "), a higher layer")
-            } else if (plain in never)
+            } else if (plain in never && !((user, plain) in allowed))
                 complain(user " calls " name ", which the core must not: it allocates, or is not safe before main")
         }
         for (source in objects)

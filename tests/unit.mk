@@ -6,7 +6,9 @@ if HAVE_CHECK
 unit_programs = \
 	tests/test_alloc \
 	tests/test_arena \
+	tests/test_builder \
 	tests/test_chain \
+	tests/test_cursor \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
@@ -39,10 +41,17 @@ tests_test_alloc_LDADD    = $(unit_ldadd)
 tests_test_arena_CPPFLAGS = $(unit_cppflags)
 tests_test_arena_CFLAGS   = $(unit_cflags)
 tests_test_arena_LDADD    = $(unit_ldadd)
+tests_test_builder_CPPFLAGS = $(unit_cppflags)
+tests_test_builder_CFLAGS   = $(unit_cflags)
+tests_test_builder_LDADD    = $(unit_ldadd)
 
 tests_test_chain_CPPFLAGS = $(unit_cppflags)
 tests_test_chain_CFLAGS   = $(unit_cflags)
 tests_test_chain_LDADD    = $(unit_ldadd)
+
+tests_test_cursor_CPPFLAGS = $(unit_cppflags)
+tests_test_cursor_CFLAGS   = $(unit_cflags)
+tests_test_cursor_LDADD    = $(unit_ldadd)
 
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)

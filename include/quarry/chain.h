@@ -23,7 +23,8 @@
  * A chain contains a pointer to itself: it must not be copied by assignment or memcpy(), only by qy_chain_move().
  *
  * Ownership  a chain owns one reference for each of its slices. "takes" and "lends" as in slice.h.
- * Threads    a chain may be used by one thread at a time; chains that share blocks, by different threads at once.
+ * Threads    a chain may be used by one thread at a time; chains that share blocks, by different threads at once. The release
+ *            function of foreign memory must not use the chain whose operation drops it.
  * Errors     -1 with errno, and then neither the chain nor what was to be pushed has changed: the caller still owns it.
  *            ENOMEM; EOVERFLOW (more than SSIZE_MAX bytes in a chain); ERANGE (more bytes than the chain has);
  *            EINVAL (memory that is neither Quarry's nor registered). errno is kept on success.

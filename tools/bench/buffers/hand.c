@@ -1,8 +1,10 @@
 /*
  * What people write by hand, under the C library's malloc: malloc and free alone; a header with an atomic count before the
- * bytes; a free list under a mutex. And the floor: a bare atomic addition and subtraction, inline and as two functions.
+ * bytes; a free list under a mutex. And the floor: a bare atomic addition and subtraction, inline, as two functions, and as two of a shared library.
  */
 #include "rows.h"
+
+#include "pair.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -155,6 +157,14 @@ static void pair_called(const struct work *work)
     }
 }
 
+static void pair_library(const struct work *work)
+{
+    for (size_t i = 0; i < work->rounds; i++) {
+        bench_pair_add(&counter);
+        bench_pair_drop(&counter);
+    }
+}
+
 /* ---- a pool under a mutex ---- */
 
 struct pool {
@@ -235,6 +245,8 @@ static const struct row rows[] = {
     {"atomic-pair-inline", "clone-2-threads", pair_inline, NULL, NULL, 0, 0, 2},
     {"atomic-pair-called", "clone", pair_called, NULL, NULL, 0, 0, 0},
     {"atomic-pair-called", "clone-2-threads", pair_called, NULL, NULL, 0, 0, 2},
+    {"atomic-pair-library", "clone", pair_library, NULL, NULL, 0, 0, 0},
+    {"atomic-pair-library", "clone-2-threads", pair_library, NULL, NULL, 0, 0, 2},
     {"mutex-pool", "pool", pool_one, pool_prepare, pool_finish, 0, 0, 0},
     {"mutex-pool", "pool-2-threads", pool_one, pool_prepare, pool_finish, 0, 0, 2},
     {"mutex-pool", "pool-bulk-32", pool_bulk, pool_prepare, pool_finish, 0, BULK_COUNT, 0},

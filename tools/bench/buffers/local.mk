@@ -8,8 +8,14 @@ buffer_programs = \
 	tools/bench/buffers/bench-buffers-quarry
 
 tools_bench_buffers_bench_buffers_hand_SOURCES   = tools/bench/buffers/hand.c $(buffer_rows)
+tools_bench_buffers_bench_buffers_hand_LDADD     = tools/bench/buffers/libpair.la
 tools_bench_buffers_bench_buffers_quarry_SOURCES = tools/bench/buffers/quarry.c $(buffer_rows)
 tools_bench_buffers_bench_buffers_quarry_LDADD   = libquarry.la
+
+# -rpath: see module_ldflags of the tests.
+EXTRA_LTLIBRARIES += tools/bench/buffers/libpair.la
+tools_bench_buffers_libpair_la_SOURCES = tools/bench/buffers/pair.c tools/bench/buffers/pair.h
+tools_bench_buffers_libpair_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
 
 if HAVE_GLIB
 buffer_programs += tools/bench/buffers/bench-buffers-glib
@@ -66,6 +72,6 @@ endif
 
 .PHONY: bench-buffers
 
-CLEANFILES += bench-buffers.tsv bench-buffers.txt
+CLEANFILES += $(buffer_programs) tools/bench/buffers/libpair.la bench-buffers.tsv bench-buffers.txt
 
 EXTRA_DIST += tools/bench/buffers/buffers.py

@@ -4,6 +4,7 @@
  */
 #include "rows.h"
 
+#include "quarry/chain.h"
 #include "quarry/pool.h"
 #include "quarry/slice.h"
 
@@ -91,6 +92,21 @@ static void message(const struct work *work)
         (void)qy_slices_retain(message, PART_COUNT);
         keep(message);
         qy_slices_drop(message, PART_COUNT);
+    }
+}
+
+/* By way of a chain, whose array is what writev takes. */
+static void message_chain(const struct work *work)
+{
+    qy_slice message[PART_COUNT];
+    qy_chain chain;
+    qy_chain_init(&chain);
+    for (size_t i = 0; i < work->rounds; i++) {
+        size_t count;
+        message_fill(message, work->subject);
+        must(qy_chain_push_clones(&chain, message, PART_COUNT) == 0);
+        keep(qy_chain_iov(&chain, &count));
+        qy_chain_clear(&chain);
     }
 }
 
@@ -192,6 +208,7 @@ static const struct row rows[] = {
     {"quarry", "clone", slice_clone, block_prepare, block_finish, 0, 0, 0},
     {"quarry", "slice", slice_sub, block_prepare, block_finish, 0, 0, 0},
     {"quarry", "message-8", message, block_prepare, block_finish, 0, 0, 0},
+    {"quarry-chain", "message-8", message_chain, block_prepare, block_finish, 0, 0, 0},
     {"quarry", "frames-128", frames, block_prepare, block_finish, 0, FRAME_COUNT, 0},
     {"quarry", "clone-2-threads", slice_clone, block_prepare, block_finish, 0, 0, 2},
     {"quarry", "pool", pool_one, objects_prepare, pool_finish, 0, 0, 0},
