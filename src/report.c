@@ -14,6 +14,7 @@
 
 #include "options.h"
 #include "quarry/quarry.h"
+#include "track.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    WHOLE_BYTES = 16 << 10, /* 60 lines of words and a line per size class */
+    WHOLE_BYTES = 16 << 10, /* 70 lines of words and a line per size class */
     PART_BYTES = 512,
     WAIT_MS = 1000, /* for a reader that is slow, of a descriptor that does not block */
 };
@@ -252,7 +253,7 @@ static void put_counter(struct text *text, const char *name, uint64_t number, co
 static uint64_t small_calls(const struct qyi_stats *stats)
 {
     uint64_t calls = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
         calls += stats->classes[class].calls;
     return calls;
 }
@@ -270,6 +271,33 @@ static void put_work(struct text *text, const struct qyi_stats *stats)
     put_counter(text, "remote frees", stats->remote_frees, "of blocks that are another thread's");
     put_counter(text, "heaps", stats->heaps, "one per thread at the busiest time, and one");
     put_counter(text, "purged bytes", stats->purged_bytes, "free memory given back to the system so far");
+}
+
+/* ---- references ---- */
+
+static void put_references(struct text *text, const struct qyi_stats *stats)
+{
+    struct qyi_track_totals tracked = {0};
+    const bool tracking = qyi_track_lock();
+    if (tracking) {
+        qyi_track_totals(&tracked);
+        qyi_track_unlock();
+    }
+    if (stats->counted_slabs == 0 && stats->shared_blocks == 0 && tracked.blocks == 0)
+        return;
+    put_left(text, "references", 2 + NAME_COLUMN);
+    put_right(text, "count", BYTES_COLUMN);
+    put(text, "\n");
+    put_counter(text, "shared blocks", stats->shared_blocks, "with more than one reference");
+    put_counter(text, "  extra", stats->extra_references, "references to these, beyond the first of each");
+    put_counter(text, "  pinned bytes", stats->pinned_bytes, "of these blocks");
+    put_counter(text, "counted slabs", stats->counted_slabs, "with reference counts");
+    if (!tracking)
+        return;
+    put_counter(text, "buffers", tracked.blocks, "blocks that are used as such, by what buf_track has seen");
+    put_counter(text, "  references", tracked.references, "to these");
+    put_counter(text, "  pinned bytes", tracked.bytes, "of these blocks");
+    put_counter(text, "  referenced", tracked.referenced, "bytes of them that a reference is for");
 }
 
 /* ---- size classes ---- */
@@ -306,7 +334,7 @@ static void put_classes(struct text *text, const struct qyi_stats *stats)
     put(text, "\n");
     struct qyi_stats_class sum = {0};
     size_t sum_bytes = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         const struct qyi_stats_class *row = &stats->classes[class];
         if (row->calls == 0 && row->slabs == 0)
             continue;
@@ -397,7 +425,7 @@ static void look(struct view *view, const struct qyi_stats *stats)
     size_t largest = stats->large_live;
     size_t freed = 0;
     view->largest_bytes = view->freed_bytes = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         const size_t bytes = qyi_classes[class].bytes;
         if (stats->classes[class].live * bytes > largest) {
             largest = stats->classes[class].live * bytes;
@@ -494,6 +522,7 @@ static bool compose(const struct qyi_stats *stats, int fd)
     put_head(&text);
     put_totals(&text, stats);
     put_work(&text, stats);
+    put_references(&text, stats);
     put_classes(&text, stats);
     put_verdict(&text, stats);
     text_flush(&text);

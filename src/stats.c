@@ -17,6 +17,7 @@
  */
 #include "stats.h"
 
+#include "count.h"
 #include "heap.h"
 #include "large.h"
 #include "lock.h"
@@ -73,6 +74,27 @@ static void unlock_owner(struct qyi_heap *heap)
         qyi_unlock(&heap->lock);
 }
 
+/* Two that drop a reference at once may leave a cell below 0 for a moment: see count.h. */
+static void count_cell(struct walk *walk, const struct qyi_cell *cell, size_t block_bytes)
+{
+    const uint32_t extra = atomic_load_explicit(&cell->extra, memory_order_relaxed);
+    if (extra == 0 || extra > QYI_COUNT_MAX)
+        return;
+    walk->stats->shared_blocks++;
+    walk->stats->extra_references += extra;
+    walk->stats->pinned_bytes += block_bytes;
+}
+
+/* A block that is free has no references beyond the first, so all cells can be looked at. */
+static void count_cells(struct walk *walk, uint32_t granule, unsigned class)
+{
+    const struct qyi_counts *counts = qyi_counts_at(granule);
+    walk->stats->counted_slabs++;
+    for (uint32_t block = 0; block < qyi_classes[class].block_count; block++)
+        count_cell(walk, (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift)),
+                   qyi_classes[class].bytes);
+}
+
 struct slab_counts {
     size_t carved, free, uncollected;
 };
@@ -97,6 +119,9 @@ static bool count_slab(struct walk *walk, uint32_t granule, uint64_t entry)
     if (unchanged)
         counts = read_slab(granule, class);
     unchanged = unchanged && qyi_entry(granule) == entry;
+    /* Without the lock, the slab may go meanwhile, and what finds its cells with it: I1. */
+    if (unchanged && heap != NULL && (entry & QYI_ENTRY_HAS_CELLS) != 0)
+        count_cells(walk, granule, class);
     unlock_owner(heap);
     if (!unchanged)
         return false;
@@ -118,7 +143,10 @@ static RACY size_t read_large_bytes(uint32_t granule)
 static void count_large(struct walk *walk, uint32_t granule, size_t granules)
 {
     walk->stats->large_count++;
-    walk->stats->large_live += qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
+    const size_t bytes = qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
+    walk->stats->large_live += bytes;
+    const struct qyi_large *large = qyi_granule_record(granule);
+    count_cell(walk, &large->cell, bytes);
 }
 
 /* The run that starts at this granule, if one does. Returns the granules to go on by. */
@@ -178,7 +206,7 @@ static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const st
     if (seen->idle && !seen->loaded)
         return; /* nothing in it, and looking would bring back a page that was given away */
     const volatile struct qyi_magazines *magazines = heap->magazines;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         const volatile struct qyi_magazine *magazine = &magazines->magazine[class];
         void **slots = magazine->slots;
         void **top = magazine->top;
@@ -202,7 +230,7 @@ static void count_heaps(struct qyi_stats *stats)
         count_magazines(stats, held, qyi_heap_by_id(id));
         unlock_owner(locked);
     }
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         struct qyi_stats_class *row = &stats->classes[class];
         const size_t cached = qyi_min(held[class], row->live); /* for the slabs, all of these are in use */
         row->live -= cached;
@@ -220,7 +248,7 @@ static void sum_up(struct qyi_stats *stats)
 {
     struct qyi_region_totals totals;
     qyi_region_totals(&totals);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         const struct qyi_stats_class *row = &stats->classes[class];
         const size_t bytes = qyi_classes[class].bytes;
         stats->live += row->live * bytes;
@@ -340,7 +368,7 @@ static struct {
 
 void qyi_stats_start(void)
 {
-    if (!qyi_options.stats)
+    if (!qyi_options.stats && qyi_options.buf_track == QYI_TRACK_OFF)
         return;
     const int saved_errno = errno;
     struct stat status;
@@ -363,17 +391,25 @@ static bool is_standard_error(int fd)
            status.st_ino == standard_error.inode;
 }
 
+int qyi_stats_fd(void)
+{
+    if (!standard_error.known)
+        return -1;
+    return is_standard_error(standard_error.fd) ? standard_error.fd
+           : is_standard_error(STDERR_FILENO)   ? STDERR_FILENO
+                                                : -1;
+}
+
 void qyi_stats_finish(void)
 {
-    if (!qyi_options.stats || !standard_error.known)
+    if (!qyi_options.stats)
         return;
     const int saved_errno = errno;
     const pid_t pid = getpid();
     if (atomic_exchange_explicit(&standard_error.told, pid, memory_order_relaxed) != pid) { /* elects one thread */
-        if (is_standard_error(standard_error.fd))
-            qyi_stats_print(standard_error.fd);
-        else if (is_standard_error(STDERR_FILENO))
-            qyi_stats_print(STDERR_FILENO);
+        const int fd = qyi_stats_fd();
+        if (fd >= 0)
+            qyi_stats_print(fd);
     }
     errno = saved_errno;
 }
