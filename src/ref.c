@@ -16,12 +16,14 @@
 #include "heap.h"
 #include "large.h"
 #include "sizeclass.h"
+#include "start.h"
 #include "track.h"
 
 #include <errno.h>
 
 void qyi_too_many_references(const void *p)
 {
+    qyi_start_anchor();
     qyi_fatal_pointer("qy_retain", p, 0, "too many references");
 }
 

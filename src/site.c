@@ -6,7 +6,8 @@
  *
  * Unwinding is libc's, by the tables that every function has, frame pointers or not; it ends where a function has none. It loads
  * its library at the first call, which qyi_site_start makes; afterwards it neither allocates nor locks. No lock of ours
- * is held meanwhile. Which frames are the library's own, its place in memory says.
+ * is held meanwhile. Which frames are the library's own, its place in memory says; but not in a program that contains the
+ * static archive: there a site is a stack that begins inside of Quarry.
  *
  * I1  records [1, count) are complete and never change; `count` grows, and buckets are linked to, after they are.
  */
@@ -20,6 +21,7 @@
 #include <execinfo.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 enum {
@@ -35,9 +37,13 @@ struct record {
     uintptr_t address[]; /* of the calls: within the instruction, so that tools find its line */
 };
 
+/* Of interpose.c, which is in the shared library alone. */
+extern const char qyi_interposes __attribute__((weak, visibility("hidden")));
+
 static struct {
     struct qyi_lock lock;
-    unsigned frames; /* per record; 0: not started */
+    unsigned frames_wanted; /* per record */
+    unsigned frames;        /* the same, when unwinding works; 0 before */
     size_t record_bytes;
     uintptr_t own_start, own_end; /* the library's code */
     uint32_t count;               /* the next number */
@@ -92,21 +98,38 @@ QYI_INLINE bool is_own(uintptr_t address)
 
 /* ---- taking ---- */
 
-bool qyi_site_start(unsigned frames)
+/* Load the unwinder. */
+static bool prime(void)
 {
-    void *prime[1];
-    struct search search;
+    void *frame[1];
     const int saved_errno = errno;
-    const bool works = backtrace(prime, 1) > 0;
-    if (works && find_module((uintptr_t)&qyi_site_start, &search)) {
-        sites.own_start = search.start;
-        sites.own_end = search.end;
-    }
-    sites.frames = works ? (unsigned)qyi_min(frames, QYI_SITE_FRAMES) : 0;
-    sites.record_bytes = sizeof(struct record) + sites.frames * sizeof(uintptr_t);
-    sites.count = 1;
+    const bool works = backtrace(frame, 1) > 0;
+    if (works)
+        sites.frames = sites.frames_wanted;
     errno = saved_errno;
     return works;
+}
+
+/* In a program without a loader, unwinding before this point, which comes after the library's own constructor, would abort. */
+__attribute__((constructor)) static void program_begins(void)
+{
+    if (sites.frames_wanted != 0 && sites.frames == 0)
+        (void)prime();
+}
+
+bool qyi_site_start(unsigned frames)
+{
+    struct search search;
+    if (&qyi_interposes != NULL && find_module((uintptr_t)&qyi_site_start, &search)) {
+        sites.own_start = search.start;
+        sites.own_end = search.end;
+    } else {
+        frames += OWN_FRAMES_MAX; /* the caller is among them */
+    }
+    sites.frames_wanted = (unsigned)qyi_min(frames, QYI_SITE_FRAMES);
+    sites.record_bytes = sizeof(struct record) + sites.frames_wanted * sizeof(uintptr_t);
+    sites.count = 1;
+    return getauxval(AT_BASE) == 0 || prime();
 }
 
 /* A new record at sites.count; NULL: no room. */
@@ -154,12 +177,12 @@ QYI_NOINLINE qyi_site qyi_site_here(void)
     const int saved_errno = errno;
     const unsigned count = (unsigned)backtrace(frame, (int)(OWN_FRAMES_MAX + sites.frames));
     errno = saved_errno;
-    unsigned first = 0;
+    unsigned first = 1; /* 0 is this function */
     while (first < count && is_own((uintptr_t)frame[first] - 1))
         first++;
-    const unsigned depth = (unsigned)qyi_min(count - first, sites.frames);
-    if (depth == 0)
+    if (first >= count)
         return 0;
+    const unsigned depth = (unsigned)qyi_min(count - first, sites.frames);
     for (unsigned i = 0; i < depth; i++)
         address[i] = (uintptr_t)frame[first + i] - 1;
     qyi_lock(&sites.lock);

@@ -39,7 +39,7 @@ static char *at(const qy_slice *slice, size_t offset)
 
 /* ---- making ---- */
 
-/* A block whose references are tracked; NULL and ENOMEM. */
+/* A block whose references are tracked, if any are; NULL and ENOMEM. */
 static QYI_COLD void *take_tracked(size_t align, size_t length)
 {
     void *p = length <= QYI_SIZE_LIMIT && qyi_is_tracking() ? qyi_track_take(align, length) : NULL;
@@ -51,19 +51,18 @@ static QYI_COLD void *take_tracked(size_t align, size_t length)
     return p;
 }
 
-/* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
-static void *take_block(size_t length)
+static QYI_COLD qy_slice new_tracked(size_t length)
 {
-    if (QYI_UNLIKELY(length > qyi_slice_plain_max))
-        return take_tracked(QYI_CACHE_LINE, length);
-    return qyi_malloc(qyi_align_up(length, QYI_CACHE_LINE));
+    void *p = length == 0 ? NULL : take_tracked(QYI_CACHE_LINE, length);
+    return p != NULL ? make(p, length) : empty;
 }
 
 qy_slice qy_slice_new(size_t length)
 {
-    if (QYI_UNLIKELY(length == 0))
-        return empty;
-    void *p = take_block(length);
+    if (QYI_UNLIKELY(length - 1 >= qyi_slice_plain_max)) /* also if it is 0 */
+        return new_tracked(length);
+    /* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
+    void *p = qyi_malloc(qyi_align_up(length, QYI_CACHE_LINE));
     return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
 }
 
