@@ -232,7 +232,7 @@ static QYI_NOINLINE bool retain_rest(const qy_slice *slice, size_t where)
         return false;
     struct qyi_ref_target target;
     if (qyi_is_tracking() && qyi_ref_find(slice->iov_base, &target))
-        qyi_track_resized(target.base, slice->iov_base, where);
+        qyi_track_resized(target.base, slice->iov_base, slice->iov_base, where);
     return true;
 }
 

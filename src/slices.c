@@ -7,6 +7,7 @@
 #include "quarry/slice.h"
 
 #include "ref.h"
+#include "track.h"
 
 #include <errno.h>
 #include <string.h>
@@ -52,9 +53,30 @@ static size_t same_block(const qy_slice *slices, size_t count, uint32_t *owners,
     return i;
 }
 
-static int release_many(const void *p, uint32_t count)
+/* count references to the block of owner, one for each of the slices that own something. 0 or -1. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, size_t count, const void *owner, uint32_t owners)
 {
-    return count == 1 ? qyi_release(p) : qyi_release_slow(p, count);
+    if (!qyi_is_tracking())
+        return qyi_retain_slow(owner, owners);
+    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
+        if (slices->iov_len != 0 && qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void release_many(const qy_slice *slices, size_t count, const void *owner, uint32_t owners)
+{
+    if (owners == 1) {
+        (void)qyi_release(owner);
+    } else if (!qyi_is_tracking()) {
+        (void)qyi_release_slow(owner, owners);
+    } else {
+        for (; count > 0; slices++, count--) {
+            if (slices->iov_len != 0)
+                (void)qyi_release(slices->iov_base);
+        }
+    }
 }
 
 int qy_slices_retain(const qy_slice *slices, size_t count)
@@ -64,7 +86,7 @@ int qy_slices_retain(const qy_slice *slices, size_t count)
         uint32_t owners;
         const void *owner;
         const size_t length = same_block(&slices[done], count - done, &owners, &owner);
-        if (owners != 0 && qyi_retain(owner, owners) != 0) {
+        if (owners != 0 && !qyi_retain_fast(owner, owners) && retain_slow(&slices[done], length, owner, owners) != 0) {
             const int error = errno;
             for (size_t i = 0; i < done; i++) {
                 if (slices[i].iov_len != 0)
@@ -86,13 +108,37 @@ void qy_slices_drop(qy_slice *slices, size_t count)
         const void *owner;
         const size_t length = same_block(&slices[done], count - done, &owners, &owner);
         if (owners != 0)
-            (void)release_many(owner, owners);
+            release_many(&slices[done], length, owner, owners);
         done += length;
     }
     memset(slices, 0, count * sizeof *slices);
 }
 
 /* ---- frames ---- */
+
+/* A reference for each frame; the slice's own is for the rest of it, or else for the last frame. */
+static QYI_NOINLINE int retain_frames(const qy_slice *slice, const qy_slice *frames, size_t count, size_t used,
+                                      uint32_t more)
+{
+    struct qyi_ref_target target;
+    if (!qyi_is_tracking() || !qyi_ref_find(slice->iov_base, &target))
+        return qyi_retain_slow(slice->iov_base, more);
+    size_t i = 0;
+    for (; more > 0; i++) {
+        if (frames[i].iov_len == 0)
+            continue;
+        if (qyi_retain_sized(frames[i].iov_base, 1, frames[i].iov_len) != 0)
+            return -1;
+        more--;
+    }
+    while (i < count && frames[i].iov_len == 0)
+        i++;
+    const qy_slice own = i < count
+                             ? frames[i]
+                             : (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used};
+    qyi_track_resized(target.base, slice->iov_base, own.iov_base, own.iov_len);
+    return 0;
+}
 
 /*
  * The frames of a split have been written to frames[0 .. count); used bytes of the slice are gone. Of the references that the
@@ -104,7 +150,8 @@ static ssize_t settle(qy_slice *slice, const qy_slice *frames, size_t count, siz
     uint32_t owners = 0;
     for (size_t i = 0; i < count; i++)
         owners += frames[i].iov_len != 0;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0)
+    if (owners + rest > 1 && !qyi_retain_fast(slice->iov_base, owners + rest - 1) &&
+        retain_frames(slice, frames, count, used, owners + rest - 1) != 0)
         return -1;
     if (owners + rest == 0 && slice->iov_len != 0)
         qyi_release(slice->iov_base);

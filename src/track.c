@@ -367,13 +367,13 @@ void qyi_track_retained(void *start, size_t block_bytes, const void *p, size_t l
     qyi_unlock(&track.lock);
 }
 
-void qyi_track_resized(void *start, const void *p, size_t length)
+void qyi_track_resized(void *start, const void *p, const void *other, size_t length)
 {
     qyi_lock(&track.lock);
     struct qyi_tracked *block = find_live(start);
     uint32_t *link = block == NULL ? NULL : best_reference(block, p);
     if (link != NULL && reference_at(*link)->count == 1 && misfit(reference_at(*link), p) != SIZE_MAX) {
-        reference_at(*link)->start = (uintptr_t)p;
+        reference_at(*link)->start = (uintptr_t)other;
         reference_at(*link)->length = length;
     }
     qyi_unlock(&track.lock);

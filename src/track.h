@@ -36,8 +36,8 @@ void qyi_track_made(void *start, size_t block_bytes, size_t length);
 /* count references have been added for the bytes at p; length 0: not known. */
 void qyi_track_retained(void *start, size_t block_bytes, const void *p, size_t length, uint32_t count);
 
-/* The reference for the bytes at p is for so many of them now. */
-void qyi_track_resized(void *start, const void *p, size_t length);
+/* The reference for the bytes at p is for length bytes at other now. */
+void qyi_track_resized(void *start, const void *p, const void *other, size_t length);
 
 /* count references are about to be dropped, of p. Aborts if nobody has one. by_free: it was free that was called. */
 void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free);

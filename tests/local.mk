@@ -20,7 +20,12 @@ blackbox_scripts = \
 	tests/sandbox_secure.sh \
 	tests/start_dlclose.sh \
 	tests/start_ifunc_library.sh \
-	tests/start_runpath.sh
+	tests/start_runpath.sh \
+	tests/track_clean.sh \
+	tests/track_fork.sh \
+	tests/track_leak.sh \
+	tests/track_misuse.sh \
+	tests/track_stats.sh
 
 if WITH_LIBRARY
 
@@ -176,7 +181,8 @@ scripted_programs = \
 	tests/sandbox_workout \
 	tests/start_dlclose \
 	tests/start_ifunc_library \
-	tests/start_runpath
+	tests/start_runpath \
+	tests/track_target
 
 blackbox_programs = \
 	$(family_programs) \
@@ -274,7 +280,10 @@ tests_libstart_ifunc_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
 tests_start_ifunc_library_LDADD = tests/libstart_ifunc.la
 
 tests_start_runpath_LDFLAGS = $(AM_LDFLAGS) -Wl,--enable-new-dtags '-Wl,-rpath,$$ORIGIN/deps'
-# The one program here that is linked with the library: a privileged one cannot be preloaded.
+# Programs that are linked with the library: this one calls it, and is no script of libtool's;
+tests_track_target_LDADD    = libquarry.la
+tests_track_target_LDFLAGS  = $(AM_LDFLAGS) -no-install
+# a privileged one cannot be preloaded.
 tests_sandbox_secure_LDADD  = libquarry.la
 
 # --- make check-soak: the long runs -------------------------------------------------------------------------------------
@@ -308,7 +317,8 @@ EXTRA_DIST += \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \
-	tests/thread_owner.h
+	tests/thread_owner.h \
+	tests/track.sh
 
 # The tests with real programs, and the unit tests.
 include tests/preload.mk
