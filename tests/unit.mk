@@ -15,7 +15,8 @@ unit_programs = \
 	tests/test_sizeclass \
 	tests/test_slab \
 	tests/test_stats \
-	tests/test_thread
+	tests/test_thread \
+	tests/test_track
 
 check_PROGRAMS += $(unit_programs)
 TESTS          += $(unit_programs)
@@ -71,6 +72,10 @@ tests_test_stats_LDADD    = $(unit_ldadd)
 tests_test_thread_CPPFLAGS = $(unit_cppflags)
 tests_test_thread_CFLAGS   = $(unit_cflags)
 tests_test_thread_LDADD    = $(unit_ldadd)
+
+tests_test_track_CPPFLAGS = $(unit_cppflags)
+tests_test_track_CFLAGS   = $(unit_cflags)
+tests_test_track_LDADD    = $(unit_ldadd)
 
 endif HAVE_CHECK
 
