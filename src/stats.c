@@ -74,11 +74,16 @@ static void unlock_owner(struct qyi_heap *heap)
         qyi_unlock(&heap->lock);
 }
 
-/* Two that drop a reference at once may leave a cell below 0 for a moment: see count.h. */
-static void count_cell(struct walk *walk, const struct qyi_cell *cell, size_t block_bytes)
+/* Two that drop a reference at once may leave a cell below 0 for a moment (see count.h): then there is none. */
+static RACY uint32_t read_cell(const struct qyi_cell *cell)
 {
     const uint32_t extra = atomic_load_explicit(&cell->extra, memory_order_relaxed);
-    if (extra == 0 || extra > QYI_COUNT_MAX)
+    return extra <= QYI_COUNT_MAX ? extra : 0;
+}
+
+static void count_extra(struct walk *walk, uint32_t extra, size_t block_bytes)
+{
+    if (extra == 0)
         return;
     walk->stats->shared_blocks++;
     walk->stats->extra_references += extra;
@@ -90,9 +95,10 @@ static void count_cells(struct walk *walk, uint32_t granule, unsigned class)
 {
     const struct qyi_counts *counts = qyi_counts_at(granule);
     walk->stats->counted_slabs++;
-    for (uint32_t block = 0; block < qyi_classes[class].block_count; block++)
-        count_cell(walk, (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift)),
-                   qyi_classes[class].bytes);
+    for (uint32_t block = 0; block < qyi_classes[class].block_count; block++) {
+        const char *cell = counts->cells + ((size_t)block << counts->cell_shift);
+        count_extra(walk, read_cell((const struct qyi_cell *)cell), qyi_classes[class].bytes);
+    }
 }
 
 struct slab_counts {
@@ -140,13 +146,15 @@ static RACY size_t read_large_bytes(uint32_t granule)
     return large->bytes;
 }
 
-static void count_large(struct walk *walk, uint32_t granule, size_t granules)
+static void count_large(struct walk *walk, uint32_t granule, uint64_t entry, size_t granules)
 {
     walk->stats->large_count++;
     const size_t bytes = qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
     walk->stats->large_live += bytes;
     const struct qyi_large *large = qyi_granule_record(granule);
-    count_cell(walk, &large->cell, bytes);
+    const uint32_t extra = read_cell(&large->cell);
+    if (qyi_entry(granule) == entry)
+        count_extra(walk, extra, bytes);
 }
 
 /* The run that starts at this granule, if one does. Returns the granules to go on by. */
@@ -162,7 +170,7 @@ static uint32_t count_run(struct walk *walk, uint32_t granule, uint32_t end)
                qyi_entry_offset(qyi_entry(granule + granules)) != 0) /* 0 of free ones too */
             granules++;
         if ((entry & QYI_ENTRY_LARGE) != 0) {
-            count_large(walk, granule, granules);
+            count_large(walk, granule, entry, granules);
             break;
         }
         if (count_slab(walk, granule, entry))
