@@ -253,6 +253,44 @@ void qyi_leaks_print(int fd)
     }
 }
 
+/* ---- misuse ---- */
+
+static void put_release(const char *text, qyi_site site)
+{
+    const struct report report = {.fd = STDERR_FILENO};
+    struct qyi_line line = {0};
+    if (site == 0)
+        return;
+    qyi_line_text(&line, text);
+    qyi_site_put(&line, site, 0);
+    qyi_line_write(&line, report.fd);
+    put_callers(&report, site);
+}
+
+/* The process is about to be aborted because of p: say what is known about its block. Other locks may be held. */
+static void explain(const void *p)
+{
+    struct qyi_tracked block;
+    if (!qyi_track_lock())
+        return;
+    const bool found = qyi_track_find(p, &block);
+    qyi_track_unlock();
+    if (!found)
+        return;
+    put_release("quarry:     last released at ", block.last);
+    put_release("quarry:     before that, released at ", block.before_last);
+    put_release("quarry:     made at ", block.made);
+}
+
+/* ---- start and end ---- */
+
+void qyi_leaks_start(void)
+{
+    qyi_track_start();
+    if (qyi_is_tracking())
+        qyi_fatal_explain = explain;
+}
+
 void qyi_leaks_finish(void)
 {
     static _Atomic pid_t told; /* as in stats.c */

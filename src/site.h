@@ -2,8 +2,8 @@
  * site.h: places in the program, as small numbers. Layer 3.
  *
  * A site is where the program called a public function of Quarry's: one return address, or a stack of them. Equal ones
- * have the same number, so that they can be kept, compared and counted cheaply. For diagnostics only: a site costs some
- * hundreds of nanoseconds.
+ * have the same number, so that they can be kept, compared and counted cheaply. For diagnostics only: a site costs a
+ * microsecond or several.
  */
 #ifndef QYI_SITE_H
 #define QYI_SITE_H

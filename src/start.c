@@ -14,7 +14,6 @@
 #include "region.h"
 #include "stats.h"
 #include "thread.h"
-#include "track.h"
 
 void qyi_start_anchor(void)
 {
@@ -26,7 +25,7 @@ __attribute__((constructor(101))) static void library_loaded(void)
     qyi_region_advise();
     qyi_stats_start();
     if (qyi_start()) /* if there is no memory now, there may be later */
-        qyi_track_start();
+        qyi_leaks_start();
 }
 
 __attribute__((destructor(101))) static void process_ends(void)

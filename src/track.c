@@ -451,41 +451,6 @@ void qyi_track_moved(void *from, void *to, size_t block_bytes)
     qyi_unlock(&track.lock);
 }
 
-/* ---- misuse ---- */
-
-static void put_release(const char *text, qyi_site site)
-{
-    struct qyi_line line = {0};
-    qyi_line_text(&line, text);
-    qyi_site_put(&line, site, 0);
-    qyi_line_write(&line, STDERR_FILENO);
-    for (unsigned frame = 1; frame < qyi_site_frames(site); frame++) {
-        qyi_line_text(&line, "quarry:         called from ");
-        qyi_site_put(&line, site, frame);
-        qyi_line_write(&line, STDERR_FILENO);
-    }
-}
-
-/* The process is about to be aborted because of p: say what is known about its block. Locks may be held. */
-static void explain(const void *p)
-{
-    struct qyi_tracked found = {0};
-    if (!qyi_lock_try(&track.lock))
-        return;
-    for (uint32_t number = 1; number <= track.blocks.count && found.start == 0; number++) {
-        const struct qyi_tracked *block = block_at(number);
-        if ((uintptr_t)p - block->start < block->bytes)
-            found = *block;
-    }
-    qyi_unlock(&track.lock);
-    if (found.last != 0)
-        put_release("quarry:     last released at ", found.last);
-    if (found.before_last != 0)
-        put_release("quarry:     before that, released at ", found.before_last);
-    if (found.made != 0)
-        put_release("quarry:     made at ", found.made);
-}
-
 /* ---- start and fork ---- */
 
 /* A record that another thread was changing when the process forked may be anything: forget them all. */
@@ -520,7 +485,6 @@ void qyi_track_start(void)
         qyi_message("buf_track: libgcc_s.so.1 is not there: places will not be known");
     qyi_fork_register();
     qyi_fork_add_hook(in_child);
-    qyi_fatal_explain = explain;
     qyi_count_flag = QYI_ENTRY_TRACKED;
     qyi_slice_plain_max = 0;
 }
@@ -529,7 +493,7 @@ void qyi_track_start(void)
 
 bool qyi_track_lock(void)
 {
-    if (!qyi_is_tracking())
+    if (!qyi_is_tracking() || qyi_lock_is_mine(&track.lock))
         return false;
     for (unsigned tries = 0; tries < LOCK_TRY_COUNT; tries++) {
         if (qyi_lock_try(&track.lock))
@@ -547,6 +511,18 @@ void qyi_track_unlock(void)
 uint32_t qyi_track_block_count(void)
 {
     return track.blocks.count;
+}
+
+bool qyi_track_find(const void *p, struct qyi_tracked *found)
+{
+    for (uint32_t number = 1; number <= track.blocks.count; number++) {
+        const struct qyi_tracked *block = block_at(number);
+        if ((uintptr_t)p - block->start < block->bytes) {
+            *found = *block;
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct qyi_tracked *qyi_track_block(uint32_t number)

@@ -90,6 +90,9 @@ struct qyi_track_totals {
 bool qyi_track_lock(void);
 void qyi_track_unlock(void);
 
+/* The caller has the lock: the block around p, dead or alive. Takes as long as there are blocks. */
+bool qyi_track_find(const void *p, struct qyi_tracked *found);
+
 /* The caller has the lock. Blocks are numbered from 1; only references and blocks of the current epoch are this process's. */
 uint32_t qyi_track_block_count(void);
 const struct qyi_tracked *qyi_track_block(uint32_t number);
