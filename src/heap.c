@@ -140,7 +140,7 @@ struct qyi_heap *qyi_heap_adopt(void)
 
 static void add_past_calls(struct qyi_magazines *magazines)
 {
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         if (magazines->magazine[class].calls != 0) /* relaxed: a counter */
             atomic_fetch_add_explicit(&qyi_heap_past_calls[class], magazines->magazine[class].calls,
                                       memory_order_relaxed);
@@ -414,7 +414,7 @@ static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const voi
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_HAS_CELLS;
     const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
-    const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t expected = qyi_owner_key(owner) | (uint64_t) class << QYI_ENTRY_CLASS_SHIFT;
     const bool ours = owner == heap->id;
     if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
                      (!ours && !qyi_heap_by_id(owner)->broken)))
@@ -539,7 +539,7 @@ void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class)
 
 void qyi_heap_trim(struct qyi_heap *heap)
 {
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
         qyi_heap_trim_class(heap, class);
 }
 
@@ -548,7 +548,7 @@ static void disown(struct qyi_heap *heap)
 {
     qyi_heap_trim(heap);
     struct qyi_heap *common = qyi_common_lock();
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         while (heap->available[class] != 0) {
             struct qyi_slab *slab = qyi_slab_at(heap->available[class]);
             list_remove(heap, slab);

@@ -37,8 +37,7 @@ enum {
 
 #define QYI_ENTRY_LARGE ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT)   /* a run that holds a single block */
 #define QYI_ENTRY_COUNTED ((uint64_t)2 << QYI_ENTRY_FLAGS_SHIFT) /* a slab some of whose blocks have been retained */
-#define QYI_ENTRY_TRACKED \
-    ((uint64_t)8 << QYI_ENTRY_FLAGS_SHIFT) /* the same, for the slow paths alone: see track.h */
+#define QYI_ENTRY_TRACKED ((uint64_t)8 << QYI_ENTRY_FLAGS_SHIFT) /* the same, for the slow paths alone: see track.h */
 #define QYI_ENTRY_HAS_CELLS (QYI_ENTRY_COUNTED | QYI_ENTRY_TRACKED)
 #define QYI_ENTRY_PLAIN_LIMIT \
     ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* entry ^ key is below: ours, and nothing unusual */

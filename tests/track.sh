@@ -13,7 +13,9 @@ place_in()
     [ $# -eq 4 ] || fail "no function $1 in the program"
     offset=$(printf '%s\n' "$2" | sed -n 's/.*track_target+\(0x[0-9a-f]*\) (.*track_target).*/\1/p')
     [ -n "$offset" ] || fail "no place in \"$2\""
-    [ $((offset)) -gt $(($3)) ] && [ $((offset)) -lt $(($3 + $4)) ] || fail "$offset is not in $1: \"$2\""
+    if [ $((offset)) -le $(($3)) ] || [ $((offset)) -ge $(($3 + $4)) ]; then
+        fail "$offset is not in $1: \"$2\""
+    fi
 }
 
 # line REGEX: the only line of stderr that matches.
@@ -28,6 +30,7 @@ aborts()
 {
     status=0
     (
+        # shellcheck disable=SC3045 # dash and bash have it
         ulimit -c 0
         exec env LD_PRELOAD="$QUARRY_LIB" "$@" >"$folder/out" 2>"$folder/err"
     ) || status=$?
