@@ -5,6 +5,7 @@
  *     bytes <= 64 KiB      magazine by arithmetic
  *     beyond               a run of granules
  *     no magazines         the common heap, one block at a time
+ *     a pool's buffer      goes back to the pool
  */
 #include "alloc.h"
 
@@ -14,6 +15,7 @@
 #include "heap.h"
 #include "large.h"
 #include "os.h"
+#include "pooled.h"
 #include "reclaim.h"
 #include "remote.h"
 #include "sizeclass.h"
@@ -115,6 +117,8 @@ static QYI_COLD bool drop_tracked(void *p, uint64_t entry)
     struct qyi_cell *cell = NULL;
     if (is_large(entry))
         cell = &qyi_large_at(p, "free")->cell;
+    else if ((entry & QYI_ENTRY_POOLED) != 0)
+        (void)qyi_pooled_at(p, entry, "free");
     else
         (void)slab_block_bytes(p, entry, "free");
     if ((entry & QYI_ENTRY_HAS_CELLS) != 0)
@@ -135,7 +139,10 @@ static bool drop_reference(void *p, uint64_t entry)
         return qyi_count_drop(&qyi_large_at(p, "free")->cell, 1) == QYI_DROPPED_LAST;
     if ((entry & QYI_ENTRY_COUNTED) == 0)
         return true;
-    (void)slab_block_bytes(p, entry, "free");
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        (void)qyi_pooled_at(p, entry, "free");
+    else
+        (void)slab_block_bytes(p, entry, "free");
     return qyi_count_drop(qyi_cell_of(p), 1) == QYI_DROPPED_LAST;
 }
 
@@ -161,6 +168,10 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 /* The usual case at once: another thread's block, freed by a thread that is in full swing. */
 QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_POOLED) != 0)) {
+        qyi_pooled_end(qyi_pooled_of(p, entry), p);
+        return;
+    }
     entry &= ~QYI_ENTRY_HAS_CELLS;
     if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
         struct qyi_magazines *mine = qyi_my_magazines();
@@ -205,7 +216,7 @@ void *qyi_aligned(size_t align, size_t bytes)
         return out_of_memory();
     if (bytes <= QYI_SMALL_BYTES && align <= QYI_GRANULE_BYTES) {
         /* slabs start at a granule, so a class that is a multiple of the alignment has aligned blocks */
-        for (unsigned class = qyi_class_of(qyi_max(bytes, align)); class < QYI_CLASS_COUNT; class ++) {
+        for (unsigned class = qyi_class_of(qyi_max(bytes, align)); class < QYI_CLASS_COUNT; class++) {
             if (qyi_classes[class].bytes % align == 0)
                 return take_block_hard(class);
         }
@@ -218,7 +229,11 @@ size_t qyi_usable_size(const void *p, const char *function)
     if (p == NULL)
         return 0;
     const uint64_t entry = entry_of(p, function);
-    return is_large(entry) ? qyi_large_at(p, function)->bytes : slab_block_bytes(p, entry, function);
+    if (is_large(entry))
+        return qyi_large_at(p, function)->bytes;
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        return qyi_pooled_at(p, entry, function)->stride;
+    return slab_block_bytes(p, entry, function);
 }
 
 static void *move_block(void *p, size_t old_bytes, size_t bytes)

@@ -140,7 +140,7 @@ struct qyi_heap *qyi_heap_adopt(void)
 
 static void add_past_calls(struct qyi_magazines *magazines)
 {
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         if (magazines->magazine[class].calls != 0) /* relaxed: a counter */
             atomic_fetch_add_explicit(&qyi_heap_past_calls[class], magazines->magazine[class].calls,
                                       memory_order_relaxed);
@@ -414,7 +414,7 @@ static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const voi
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_HAS_CELLS;
     const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
-    const uint64_t expected = qyi_owner_key(owner) | (uint64_t) class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
     const bool ours = owner == heap->id;
     if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
                      (!ours && !qyi_heap_by_id(owner)->broken)))
@@ -510,13 +510,16 @@ bool qyi_heap_count_slab(uint32_t granule)
         qyi_lock(&heap->lock);
         const uint64_t entry = qyi_entry(granule);
         const bool found = qyi_entry_owner(entry) == owner; /* I3: now it stays so */
-        const size_t granules = qyi_classes[qyi_entry_class(entry)].granule_count;
+        const unsigned class = qyi_entry_class(entry);
+        const size_t granules = qyi_classes[class].granule_count;
         const bool done = found && qyi_region_reach_cells(granule, granules);
-        if (done && (entry & qyi_count_flag) == 0) {
-            qyi_counts_set(granule, qyi_entry_class(entry));
+        /* A fork may have caught somebody between the flag and the opening: then it is done again. */
+        if (done && ((entry & qyi_count_flag) == 0 || !qyi_counts_are_open(granule, class))) {
+            qyi_counts_set(granule, class);
             /* release: pairs with qyi_entry_acquire */
             atomic_thread_fence(memory_order_release);
             qyi_run_set_entries(granule, granules, (entry & ~QYI_ENTRY_HAS_CELLS) | qyi_count_flag);
+            qyi_counts_open(granule, class);
         }
         qyi_unlock(&heap->lock);
         if (found)
@@ -539,7 +542,7 @@ void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class)
 
 void qyi_heap_trim(struct qyi_heap *heap)
 {
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         qyi_heap_trim_class(heap, class);
 }
 
@@ -548,7 +551,7 @@ static void disown(struct qyi_heap *heap)
 {
     qyi_heap_trim(heap);
     struct qyi_heap *common = qyi_common_lock();
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         while (heap->available[class] != 0) {
             struct qyi_slab *slab = qyi_slab_at(heap->available[class]);
             list_remove(heap, slab);

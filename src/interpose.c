@@ -186,7 +186,7 @@ QYI_EXPORT int malloc_info(int options, FILE *stream)
     struct qyi_stats stats;
     qyi_stats_collect(&stats);
     fprintf(stream, "<malloc version=\"quarry-1\">\n<heap nr=\"0\">\n<sizes>\n");
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const struct qyi_stats_class *row = &stats.classes[class];
         const size_t bytes = qyi_classes[class].bytes;
         if (row->slabs != 0)

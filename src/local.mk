@@ -26,6 +26,7 @@ quarry_core_sources = \
 	src/fork.c src/fork.h \
 	src/track.c src/track.h \
 	src/large.c src/large.h \
+	src/pooled.c src/pooled.h \
 	src/alloc.c src/alloc.h \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
@@ -36,7 +37,18 @@ quarry_core_sources = \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
 	src/slice.c \
-	src/slices.c
+	src/slices.c src/slices.h \
+	src/chain.c \
+	src/pool.c src/pool.h \
+	src/pool_buffer.c \
+	src/pool_cache.c \
+	src/pool_depot.c \
+	src/arena.c \
+	src/segment.c src/segment.h \
+	src/sending.c src/sending.h \
+	src/io.c \
+	src/pass.c \
+	src/zerocopy.c src/zerocopy.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -84,8 +96,14 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/arena.h \
+	include/quarry/chain.h \
+	include/quarry/io.h \
+	include/quarry/pool.h \
 	include/quarry/quarry.h \
+	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
-	include/quarry/slice.h
+	include/quarry/slice.h \
+	include/quarry/zerocopy.h
 
 EXTRA_DIST += src/README.md src/layers.txt

@@ -253,7 +253,7 @@ static void put_counter(struct text *text, const char *name, uint64_t number, co
 static uint64_t small_calls(const struct qyi_stats *stats)
 {
     uint64_t calls = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         calls += stats->classes[class].calls;
     return calls;
 }
@@ -334,7 +334,7 @@ static void put_classes(struct text *text, const struct qyi_stats *stats)
     put(text, "\n");
     struct qyi_stats_class sum = {0};
     size_t sum_bytes = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const struct qyi_stats_class *row = &stats->classes[class];
         if (row->calls == 0 && row->slabs == 0)
             continue;
@@ -425,7 +425,7 @@ static void look(struct view *view, const struct qyi_stats *stats)
     size_t largest = stats->large_live;
     size_t freed = 0;
     view->largest_bytes = view->freed_bytes = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const size_t bytes = qyi_classes[class].bytes;
         if (stats->classes[class].live * bytes > largest) {
             largest = stats->classes[class].live * bytes;

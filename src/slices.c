@@ -6,92 +6,145 @@
  */
 #include "quarry/slice.h"
 
+#include "slices.h"
+
 #include "ref.h"
 #include "track.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 static const qy_slice empty;
 
-/* The block around p: [start, end). Empty for memory that is not ours. */
-struct extent {
-    const char *start, *end;
+static void forget(qy_slice *slices, size_t count)
+{
+    if (count != 0)
+        memset(slices, 0, count * sizeof *slices);
+}
+
+/* The block around a pointer: bytes from start on, none for memory that is not ours; and its cell, if a slab's with cells. */
+struct block {
+    const char *start;
+    size_t bytes;
+    struct qyi_cell *cell;
+    uint64_t entry;
 };
 
-static struct extent extent_around(const void *p)
+static QYI_NOINLINE struct block block_slow(const void *p)
 {
     struct qyi_ref_target target;
     const int saved_errno = errno;
     const bool found = qyi_ref_find(p, &target);
     errno = saved_errno;
-    const char *start = found ? target.base : NULL;
-    return (struct extent){.start = start, .end = found ? start + target.bytes : NULL};
+    return found ? (struct block){.start = target.base, .bytes = target.bytes} : (struct block){.start = p};
 }
 
-/* How many of the slices, from the first on, lie in the block of the first one that owns anything; *owners: those that
- * own a reference, *owner: one of them. */
-static size_t same_block(const qy_slice *slices, size_t count, uint32_t *owners, const void **owner)
+/* to_share: the cell is for adding references, and left out while these would be too early (C0). */
+QYI_INLINE struct block block_around(const char *p, bool to_share)
 {
-    struct extent extent = {NULL, NULL};
-    size_t i;
-    *owners = 0;
-    for (i = 0; i < count && *owners < UINT32_MAX; i++) {
-        const char *p = slices[i].iov_base;
-        if (slices[i].iov_len == 0)
-            continue;
-        if (*owners == 0) {
-            *owner = p;
-        } else {
-            if (extent.start == NULL)
-                extent = extent_around(*owner);
-            if (p < extent.start || p >= extent.end)
-                break;
-        }
-        ++*owners;
-    }
-    return i;
+    size_t offset;
+    struct qyi_counted counted;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset))))
+        return block_slow(p);
+    const size_t bytes = counted.counts->block_bytes;
+    return (struct block){.start = p - (counted.bytes - counted.block * bytes),
+                          .bytes = bytes,
+                          .cell = qyi_counted_cell(&counted),
+                          .entry = entry};
 }
 
-/* count references to the block of owner, one for each of the slices that own something. 0 or -1. */
-static QYI_NOINLINE int retain_slow(const qy_slice *slices, size_t count, const void *owner, uint32_t owners)
+QYI_INLINE size_t offset_in(const struct block *block, const void *p)
+{
+    return (size_t)((const char *)p - block->start);
+}
+
+/* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
+QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
+        const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
+        const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
+        if (qyi_max(a, b) >= block->bytes)
+            break;
+    }
+    while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
+        i++;
+    return qyi_max(i, 1);
+}
+
+/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
 {
     if (!qyi_is_tracking())
-        return qyi_retain_slow(owner, owners);
+        return qyi_retain_slow(slices->iov_base, count);
     for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
-        if (slices->iov_len != 0 && qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+        if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
             return -1;
     }
     return 0;
 }
 
-static void release_many(const qy_slice *slices, size_t count, const void *owner, uint32_t owners)
+static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
 {
-    if (owners == 1) {
-        (void)qyi_release(owner);
-    } else if (!qyi_is_tracking()) {
-        (void)qyi_release_slow(owner, owners);
-    } else {
-        for (; count > 0; slices++, count--) {
-            if (slices->iov_len != 0)
-                (void)qyi_release(slices->iov_base);
-        }
+    if (count != 1 && !qyi_is_tracking()) {
+        (void)qyi_release_slow(slices->iov_base, count);
+        return;
     }
+    for (; count > 0; slices++, count--)
+        (void)qyi_release(slices->iov_base);
 }
 
-int qy_slices_retain(const qy_slice *slices, size_t count)
+QYI_INLINE int retain_run(const struct block *block, const qy_slice *slices, uint32_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        uint32_t owners;
-        const void *owner;
-        const size_t length = same_block(&slices[done], count - done, &owners, &owner);
-        if (owners != 0 && !qyi_retain_fast(owner, owners) && retain_slow(&slices[done], length, owner, owners) != 0) {
+    if (QYI_UNLIKELY(block->cell == NULL))
+        return retain_slow(slices, count);
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+        qyi_too_many_references(slices->iov_base);
+    return 0;
+}
+
+QYI_INLINE void release_run(const struct block *block, const qy_slice *slices, uint32_t count)
+{
+    if (QYI_UNLIKELY(block->cell == NULL)) {
+        release_slow(slices, count);
+        return;
+    }
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
+    if (QYI_LIKELY(dropped == QYI_DROPPED))
+        return;
+    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
+        qyi_too_many_releases(slices->iov_base);
+    (void)qyi_release_last(slices->iov_base, block->entry);
+}
+
+/* A run has at most this many references. */
+static const size_t RUN_MAX = QYI_COUNT_MAX;
+
+void qyi_slices_release(const qy_slice *slices, size_t count)
+{
+    while (count > 1) {
+        const struct block block = block_around(slices->iov_base, false);
+        const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
+        release_run(&block, slices, (uint32_t)length);
+        slices += length;
+        count -= length;
+    }
+    if (count != 0)
+        (void)qyi_release(slices->iov_base);
+}
+
+int qyi_slices_retain(const qy_slice *slices, size_t count)
+{
+    for (size_t done = 0; done < count;) {
+        const struct block block = block_around(slices[done].iov_base, true);
+        const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], (uint32_t)length) != 0)) {
             const int error = errno;
-            for (size_t i = 0; i < done; i++) {
-                if (slices[i].iov_len != 0)
-                    qyi_release(slices[i].iov_base);
-            }
+            qyi_slices_release(slices, done);
             errno = error;
             return -1;
         }
@@ -100,18 +153,52 @@ int qy_slices_retain(const qy_slice *slices, size_t count)
     return 0;
 }
 
+bool qyi_slices_are_one(const qy_slice *slices, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
+            return false;
+    }
+    const struct block block = block_around(slices->iov_base, false);
+    return run_length(&block, slices, count) == count;
+}
+
+/* ---- arrays with empty slices among them ---- */
+
+/* The first stretch of slices that own something: from *start on. Returns its length, 0 if there are no more. */
+static size_t next_owners(const qy_slice *slices, size_t count, size_t *start)
+{
+    while (*start < count && slices[*start].iov_len == 0)
+        ++*start;
+    size_t end = *start;
+    while (end < count && slices[end].iov_len != 0)
+        end++;
+    return end - *start;
+}
+
+int qy_slices_retain(const qy_slice *slices, size_t count)
+{
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length) {
+        if (qyi_slices_retain(&slices[start], length) != 0) {
+            const int error = errno;
+            for (size_t i = 0; i < start; i++) {
+                if (slices[i].iov_len != 0)
+                    qyi_release(slices[i].iov_base);
+            }
+            errno = error;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 void qy_slices_drop(qy_slice *slices, size_t count)
 {
-    size_t done = 0;
-    while (done < count) {
-        uint32_t owners;
-        const void *owner;
-        const size_t length = same_block(&slices[done], count - done, &owners, &owner);
-        if (owners != 0)
-            release_many(&slices[done], length, owner, owners);
-        done += length;
-    }
-    memset(slices, 0, count * sizeof *slices);
+    size_t length;
+    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length)
+        qyi_slices_release(&slices[start], length);
+    forget(slices, count);
 }
 
 /* ---- frames ---- */
@@ -141,18 +228,17 @@ static QYI_NOINLINE int retain_frames(const qy_slice *slice, const qy_slice *fra
 }
 
 /*
- * The frames of a split have been written to frames[0 .. count); used bytes of the slice are gone. Of the references that the
- * frames that own something need, the slice's own is one if nothing is left of it.
+ * The frames of a split have been written to frames[0 .. count), so many of them that own something; used bytes of the slice
+ * are gone. Of the references that they need, the slice's own is one if nothing is left of it.
  */
-static ssize_t settle(qy_slice *slice, const qy_slice *frames, size_t count, size_t used)
+static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, uint32_t owners, size_t used)
 {
     const bool rest = used != slice->iov_len;
-    uint32_t owners = 0;
-    for (size_t i = 0; i < count; i++)
-        owners += frames[i].iov_len != 0;
     if (owners + rest > 1 && !qyi_retain_fast(slice->iov_base, owners + rest - 1) &&
-        retain_frames(slice, frames, count, used, owners + rest - 1) != 0)
+        retain_frames(slice, frames, count, used, owners + rest - 1) != 0) {
+        forget(frames, count); /* they own nothing */
         return -1;
+    }
     if (owners + rest == 0 && slice->iov_len != 0)
         qyi_release(slice->iov_base);
     *slice = rest ? (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used} : empty;
@@ -174,7 +260,7 @@ ssize_t qy_slice_split_steps(qy_slice *slice, size_t step, qy_slice *frames, siz
     const char *p = slice->iov_base;
     for (size_t i = 0; i < count; i++)
         frames[i] = (qy_slice){.iov_base = (void *)(p + i * step), .iov_len = step};
-    return settle(slice, frames, count, count * step);
+    return settle(slice, frames, count, (uint32_t)count, count * step);
 }
 
 ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, size_t max)
@@ -182,23 +268,31 @@ ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, 
     const char *p = slice->iov_base;
     const char *const end = p + slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && p < end) {
         const char *stop = memchr(p, delimiter, (size_t)(end - p));
         if (stop == NULL)
             break;
         frames[count++] = frame_at(p, (size_t)(stop - p));
+        owners += stop != p;
         p = stop + 1;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, (size_t)(p - (const char *)slice->iov_base));
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, (size_t)(p - (const char *)slice->iov_base));
 }
 
+/* One load and one swap: a loop over the bytes was two thirds of a frame's cost. */
 static uint64_t read_big_endian(const char *p, unsigned bytes)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value = value << 8 | (uint8_t)p[i];
-    return value;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1: return (uint8_t)*p;
+    case 2: memcpy(&two, p, sizeof two); return be16toh(two);
+    case 4: memcpy(&four, p, sizeof four); return be32toh(four);
+    default: memcpy(&eight, p, sizeof eight); return be64toh(eight);
+    }
 }
 
 ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_prefix, size_t max_length, qy_slice *frames,
@@ -211,6 +305,7 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
     const char *p = slice->iov_base;
     size_t left = slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && left >= prefix) {
         const uint64_t length = read_big_endian(p, prefix);
@@ -223,8 +318,9 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
         if (length > left - prefix)
             break;
         frames[count++] = with_prefix ? frame_at(p, prefix + length) : frame_at(p + prefix, length);
+        owners += frames[count - 1].iov_len != 0;
         p += prefix + length;
         left -= prefix + length;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, slice->iov_len - left);
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, slice->iov_len - left);
 }

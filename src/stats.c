@@ -169,6 +169,11 @@ static uint32_t count_run(struct walk *walk, uint32_t granule, uint32_t end)
         while (granule + granules < end &&
                qyi_entry_offset(qyi_entry(granule + granules)) != 0) /* 0 of free ones too */
             granules++;
+        if ((entry & QYI_ENTRY_POOLED) != 0) { /* in use as a whole; what is idle in it, its pool knows */
+            walk->stats->large_count++;
+            walk->stats->large_live += (size_t)granules << QYI_GRANULE_SHIFT;
+            break;
+        }
         if ((entry & QYI_ENTRY_LARGE) != 0) {
             count_large(walk, granule, entry, granules);
             break;
@@ -201,7 +206,8 @@ static RACY size_t count_remote_buffer(size_t *held, const volatile struct qyi_r
         if (key == 0 || granule >= end)
             continue;
         const uint64_t entry = qyi_entry(granule);
-        if (entry != 0 && (entry & QYI_ENTRY_LARGE) == 0 && qyi_entry_class(entry) < QYI_CLASS_COUNT)
+        if (entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_POOLED)) == 0 &&
+            qyi_entry_class(entry) < QYI_CLASS_COUNT)
             held[qyi_entry_class(entry)] += (size_t)qyi_popcount(bits);
         blocks += (size_t)qyi_popcount(bits);
     }
@@ -214,7 +220,7 @@ static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const st
     if (seen->idle && !seen->loaded)
         return; /* nothing in it, and looking would bring back a page that was given away */
     const volatile struct qyi_magazines *magazines = heap->magazines;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const volatile struct qyi_magazine *magazine = &magazines->magazine[class];
         void **slots = magazine->slots;
         void **top = magazine->top;
@@ -238,7 +244,7 @@ static void count_heaps(struct qyi_stats *stats)
         count_magazines(stats, held, qyi_heap_by_id(id));
         unlock_owner(locked);
     }
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         struct qyi_stats_class *row = &stats->classes[class];
         const size_t cached = qyi_min(held[class], row->live); /* for the slabs, all of these are in use */
         row->live -= cached;
@@ -256,7 +262,7 @@ static void sum_up(struct qyi_stats *stats)
 {
     struct qyi_region_totals totals;
     qyi_region_totals(&totals);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const struct qyi_stats_class *row = &stats->classes[class];
         const size_t bytes = qyi_classes[class].bytes;
         stats->live += row->live * bytes;

@@ -292,7 +292,7 @@ void *qyi_track_take(size_t align, size_t bytes)
         return NULL;
     unsigned class = qyi_class_of(qyi_max(bytes, align));
     while (class < QYI_CLASS_COUNT && qyi_classes[class].bytes % align != 0)
-        class ++;
+        class++;
     qyi_fork_check();
     struct qyi_heap *heap = class == QYI_CLASS_COUNT ? NULL : buffer_heap();
     if (heap == NULL)
@@ -334,6 +334,8 @@ static void lose_one(void)
 
 void qyi_track_made(void *start, size_t block_bytes, size_t length)
 {
+    if ((qyi_entry(qyi_region_offset(start) >> QYI_GRANULE_SHIFT) & QYI_ENTRY_POOLED) != 0)
+        return; /* a pool's, or an arena's: their own affair */
     const qyi_site site = qyi_site_here();
     if (!flag_slab(start)) {
         lose_one();
