@@ -9,6 +9,7 @@
 #include "slices.h"
 
 #include "ref.h"
+#include "track.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -82,27 +83,49 @@ QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, 
     return qyi_max(i, 1);
 }
 
-QYI_INLINE int retain_run(const struct block *block, const void *p, uint32_t count)
+/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
 {
-    if (QYI_UNLIKELY(block->cell == NULL))
-        return qyi_retain_slow(p, count);
-    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
-        qyi_too_many_references(p);
+    if (!qyi_is_tracking())
+        return qyi_retain_slow(slices->iov_base, count);
+    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
+        if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+            return -1;
+    }
     return 0;
 }
 
-QYI_INLINE void release_run(const struct block *block, const void *p, uint32_t count)
+static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
+{
+    if (count != 1 && !qyi_is_tracking()) {
+        (void)qyi_release_slow(slices->iov_base, count);
+        return;
+    }
+    for (; count > 0; slices++, count--)
+        (void)qyi_release(slices->iov_base);
+}
+
+QYI_INLINE int retain_run(const struct block *block, const qy_slice *slices, uint32_t count)
+{
+    if (QYI_UNLIKELY(block->cell == NULL))
+        return retain_slow(slices, count);
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+        qyi_too_many_references(slices->iov_base);
+    return 0;
+}
+
+QYI_INLINE void release_run(const struct block *block, const qy_slice *slices, uint32_t count)
 {
     if (QYI_UNLIKELY(block->cell == NULL)) {
-        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
+        release_slow(slices, count);
         return;
     }
     const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
         return;
     if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
-        qyi_too_many_releases(p);
-    (void)qyi_release_last(p, block->entry);
+        qyi_too_many_releases(slices->iov_base);
+    (void)qyi_release_last(slices->iov_base, block->entry);
 }
 
 /* A run has at most this many references. */
@@ -113,7 +136,7 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
     while (count > 1) {
         const struct block block = block_around(slices->iov_base, false);
         const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
-        release_run(&block, slices->iov_base, (uint32_t)length);
+        release_run(&block, slices, (uint32_t)length);
         slices += length;
         count -= length;
     }
@@ -124,10 +147,9 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
 int qyi_slices_retain(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
-        const void *first = slices[done].iov_base;
-        const struct block block = block_around(first, true);
+        const struct block block = block_around(slices[done].iov_base, true);
         const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
-        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], (uint32_t)length) != 0)) {
             const int error = errno;
             qyi_slices_release(slices, done);
             errno = error;
@@ -217,6 +239,30 @@ void qy_slices_drop(qy_slice *slices, size_t count)
 
 /* ---- frames ---- */
 
+/* A reference for each frame; the slice's own is for the rest of it, or else for the last frame. */
+static QYI_NOINLINE int retain_frames(const qy_slice *slice, const qy_slice *frames, size_t count, size_t used,
+                                      uint32_t more)
+{
+    struct qyi_ref_target target;
+    if (!qyi_is_tracking() || !qyi_ref_find(slice->iov_base, &target))
+        return qyi_retain_slow(slice->iov_base, more);
+    size_t i = 0;
+    for (; more > 0; i++) {
+        if (frames[i].iov_len == 0)
+            continue;
+        if (qyi_retain_sized(frames[i].iov_base, 1, frames[i].iov_len) != 0)
+            return -1;
+        more--;
+    }
+    while (i < count && frames[i].iov_len == 0)
+        i++;
+    const qy_slice own = i < count
+                             ? frames[i]
+                             : (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used};
+    qyi_track_resized(target.base, slice->iov_base, own.iov_base, own.iov_len);
+    return 0;
+}
+
 /*
  * The frames of a split have been written to frames[0 .. count), so many of them that own something; used bytes of the slice
  * are gone. Of the references that they need, the slice's own is one if nothing is left of it.
@@ -224,7 +270,8 @@ void qy_slices_drop(qy_slice *slices, size_t count)
 static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, uint32_t owners, size_t used)
 {
     const bool rest = used != slice->iov_len;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0) {
+    if (owners + rest > 1 && !qyi_retain_fast(slice->iov_base, owners + rest - 1) &&
+        retain_frames(slice, frames, count, used, owners + rest - 1) != 0) {
         forget(frames, count); /* they own nothing */
         return -1;
     }
