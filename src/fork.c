@@ -31,6 +31,7 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 _Atomic uint32_t *_Atomic qyi_fork_mark;
@@ -68,13 +69,33 @@ static void put_in_order(void)
     call_hooks();
 }
 
-/* Once in every child. */
+/* The mark: wiped, in order, or being put in order by the thread with this qyi_lock_me(), shifted. */
+enum { WIPED = 0, IN_ORDER = 1 };
+
+static uint32_t in_hand_of_me(void)
+{
+    return qyi_lock_me() << 1;
+}
+
+/*
+ * Once in every child. Another thread, started by a handler that ran before ours, waits: its new heap would be taken for one of
+ * the parent's. It holds no lock then, since slow paths come here first. The thread that is at work does not wait for itself.
+ */
 static void catch_up(_Atomic uint32_t *mark)
 {
-    uint32_t wiped = 0;
-    /* relaxed: it only elects the one that does the work, normally the child's only thread */
-    if (atomic_compare_exchange_strong_explicit(mark, &wiped, 1, memory_order_relaxed, memory_order_relaxed))
+    uint32_t state = WIPED;
+    /* acquire: pairs with the release below */
+    if (atomic_compare_exchange_strong_explicit(mark, &state, in_hand_of_me(), memory_order_acquire,
+                                                memory_order_acquire)) {
         put_in_order();
+        atomic_store_explicit(mark, IN_ORDER, memory_order_release); /* pairs with the acquires of those who wait */
+        qyi_os_futex_wake(mark, INT_MAX);
+        return;
+    }
+    while (state != IN_ORDER && state != in_hand_of_me()) {
+        qyi_os_futex_wait(mark, state);
+        state = atomic_load_explicit(mark, memory_order_acquire);
+    }
 }
 
 void qyi_fork_check_slow(void)
@@ -123,7 +144,7 @@ void qyi_fork_register(void)
     const int saved_errno = errno;
     _Atomic uint32_t *mark = qyi_os_map_wiped();
     if (mark != NULL) {
-        atomic_store_explicit(mark, 1, memory_order_relaxed);
+        atomic_store_explicit(mark, IN_ORDER, memory_order_relaxed);
         /* release: pairs with the acquires, so that nobody sees the page before it is marked */
         atomic_store_explicit(&qyi_fork_mark, mark, memory_order_release);
         qyi_lock_contended = check;

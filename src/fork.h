@@ -14,7 +14,7 @@ void qyi_fork_register(void);
 /* Call this in every forked child, after the allocator has been put in order. For the layers above; a few at most. */
 void qyi_fork_add_hook(void (*hook)(void));
 
-/* 0 in a child that has not been put in order yet. NULL: not registered, or the kernel cannot do that. */
+/* 1, but not in a child that has not been put in order yet. NULL: not registered, or the kernel cannot do that. */
 extern QYI_HIDDEN _Atomic uint32_t *_Atomic qyi_fork_mark;
 
 void qyi_fork_check_slow(void);
@@ -26,7 +26,7 @@ void qyi_fork_check_slow(void);
 QYI_INLINE void qyi_fork_check(void)
 {
     _Atomic uint32_t *mark = atomic_load_explicit(&qyi_fork_mark, memory_order_acquire);
-    if (QYI_UNLIKELY(mark == NULL ? !__libc_single_threaded : atomic_load_explicit(mark, memory_order_relaxed) == 0))
+    if (QYI_UNLIKELY(mark == NULL ? !__libc_single_threaded : atomic_load_explicit(mark, memory_order_acquire) != 1))
         qyi_fork_check_slow();
 }
 

@@ -642,11 +642,19 @@ static size_t dirty_limit(void)
     return (DIRTY_BYTES_MIN >> QYI_GRANULE_SHIFT) + used / DIRTY_SHARE;
 }
 
+static bool exceeds_dirty_limit(void)
+{
+    qyi_lock(&region.lock);
+    const bool exceeds = region.dirty_granules > dirty_limit();
+    qyi_unlock(&region.lock);
+    return exceeds;
+}
+
 void qyi_region_limit_dirty(uint64_t now_ms)
 {
     for (unsigned which = 0; which < QUEUE_COUNT; which++) {
         bool more = true;
-        while (more && region.dirty_granules > dirty_limit())
+        while (more && exceeds_dirty_limit())
             (void)purge_next(which, now_ms, 0, 1, &more);
     }
 }

@@ -95,6 +95,7 @@ thread_programs = \
 fork_programs = \
 	tests/fork_atfork \
 	tests/fork_atfork_early \
+	tests/fork_atfork_threads \
 	tests/fork_child_threads \
 	tests/fork_clone \
 	tests/fork_executes \
