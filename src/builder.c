@@ -15,6 +15,7 @@
 
 #include "alloc.h"
 #include "ref.h"
+#include "track.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -268,6 +269,15 @@ int qy_builder_append_varint(qy_builder *builder, uint64_t value)
 
 /* ---- finishing ---- */
 
+/* The slice has taken over the builder's reference. */
+static qy_slice hand_over(qy_slice slice)
+{
+    struct qyi_ref_target block;
+    if (qyi_is_tracking() && qyi_ref_find(slice.iov_base, &block))
+        qyi_track_made(block.base, block.bytes, slice.iov_len);
+    return slice;
+}
+
 qy_slice qy_builder_freeze(qy_builder *builder)
 {
     const qy_slice slice = {.iov_base = builder->start, .iov_len = qy_builder_length(builder)};
@@ -276,7 +286,7 @@ qy_slice qy_builder_freeze(qy_builder *builder)
         qy_builder_drop(builder);
     forget_block(builder);
     builder->headroom = headroom;
-    return slice.iov_len == 0 ? empty : slice;
+    return slice.iov_len == 0 ? empty : hand_over(slice);
 }
 
 qy_slice qy_builder_split_to(qy_builder *builder, size_t bytes)
@@ -291,7 +301,7 @@ qy_slice qy_builder_split_to(qy_builder *builder, size_t bytes)
     char *rest = builder->start + bytes;
     if (rest == builder->limit) {
         forget_block(builder); /* the slice has its reference */
-        return slice;
+        return hand_over(slice);
     }
     if (qyi_retain(builder->start, 1) != 0)
         return empty;

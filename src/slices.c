@@ -83,52 +83,47 @@ QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, 
     return qyi_max(i, 1);
 }
 
-/* As below, for the first `count` slices that own something; they all lie in one block, but its counts are not for the fast
- * path. */
-static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
+/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, size_t count, uint32_t owners)
 {
     if (!qyi_is_tracking())
-        return qyi_retain_slow(slices->iov_base, count);
-    for (; count > 0; slices++) { /* the first makes the counts; nothing fails after that */
-        if (slices->iov_len == 0)
-            continue;
-        if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+        return qyi_retain_slow(slices->iov_base, owners);
+    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
+        if (slices->iov_len != 0 && qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
             return -1;
-        count--;
     }
     return 0;
 }
 
-static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
+static QYI_NOINLINE void release_slow(const qy_slice *slices, size_t count, uint32_t owners)
 {
-    if (count != 1 && !qyi_is_tracking()) {
-        (void)qyi_release_slow(slices->iov_base, count);
+    if (owners != 1 && !qyi_is_tracking()) {
+        (void)qyi_release_slow(slices->iov_base, owners);
         return;
     }
-    for (; count > 0; slices++) {
-        if (slices->iov_len == 0)
-            continue;
-        (void)qyi_release(slices->iov_base);
-        count--;
+    for (; count > 0; slices++, count--) {
+        if (slices->iov_len != 0)
+            (void)qyi_release(slices->iov_base);
     }
 }
 
-QYI_INLINE int retain_run(const struct block *block, const qy_slice *slices, uint32_t count)
+/* The run of count slices, the first of which is one of so many that own something. */
+QYI_INLINE int retain_run(const struct block *block, const qy_slice *slices, size_t count, uint32_t owners)
 {
     if (QYI_UNLIKELY(block->cell == NULL))
-        return retain_slow(slices, count);
-    if (QYI_UNLIKELY(!qyi_count_add(block->cell, count)))
+        return retain_slow(slices, count, owners);
+    if (QYI_UNLIKELY(!qyi_count_add(block->cell, owners)))
         qyi_too_many_references(slices->iov_base);
     return 0;
 }
 
-QYI_INLINE void release_run(const struct block *block, const qy_slice *slices, uint32_t count)
+QYI_INLINE void release_run(const struct block *block, const qy_slice *slices, size_t count, uint32_t owners)
 {
     if (QYI_UNLIKELY(block->cell == NULL)) {
-        release_slow(slices, count);
+        release_slow(slices, count, owners);
         return;
     }
-    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, owners);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
         return;
     if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
@@ -144,7 +139,7 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
     while (count > 1) {
         const struct block block = block_around(slices->iov_base, false);
         const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
-        release_run(&block, slices, (uint32_t)length);
+        release_run(&block, slices, length, (uint32_t)length);
         slices += length;
         count -= length;
     }
@@ -157,7 +152,7 @@ int qyi_slices_retain(const qy_slice *slices, size_t count)
     for (size_t done = 0; done < count;) {
         const struct block block = block_around(slices[done].iov_base, true);
         const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
-        if (QYI_UNLIKELY(retain_run(&block, &slices[done], (uint32_t)length) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], length, (uint32_t)length) != 0)) {
             const int error = errno;
             qyi_slices_release(slices, done);
             errno = error;
@@ -214,7 +209,7 @@ int qy_slices_retain(const qy_slice *slices, size_t count)
         }
         const struct block block = block_around(slices[done].iov_base, true);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        if (QYI_UNLIKELY(retain_run(&block, &slices[done], owners) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], length, owners) != 0)) {
             const int error = errno;
             for (size_t i = 0; i < done; i++) {
                 if (slices[i].iov_len != 0)
@@ -238,7 +233,7 @@ void qy_slices_drop(qy_slice *slices, size_t count)
         }
         const struct block block = block_around(slices[done].iov_base, false);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        release_run(&block, &slices[done], owners);
+        release_run(&block, &slices[done], length, owners);
         done += length;
     }
     forget(slices, count);

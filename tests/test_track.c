@@ -1,6 +1,7 @@
 /* Tracking of references: which release is for which, blocks that move, threads, forks, full tables. */
 #include "unit.h"
 
+#include "quarry/builder.h"
 #include "quarry/slice.h"
 
 #include "alloc.h"
@@ -167,6 +168,28 @@ START_TEST(test_adopted_block_has_one_reference_until_free)
     slice = qy_slice_adopt(raw, 60);
     ck_assert_uint_eq(totals_now().references, 1);
     qyi_free(qy_slice_into_raw(&slice));
+    ck_assert_uint_eq(totals_now().blocks, 0);
+}
+END_TEST
+
+START_TEST(test_built_slice_is_a_buffer_from_when_it_is_handed_over)
+{
+    start_tracking();
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 100, 20), 0);
+    ck_assert_int_eq(qy_builder_append(&builder, "0123456789", 10), 0);
+    ck_assert_uint_eq(totals_now().blocks, 0);
+    qy_slice front = qy_builder_split_to(&builder, 4);
+    qy_slice slice = qy_builder_freeze(&builder);
+    ck_assert_uint_eq(slice.iov_len, 6);
+    ck_assert_uint_eq(totals_now().references, 2);
+    qy_slice_drop(&front);
+    ck_assert_uint_eq(totals_now().references, 1);
+    ck_assert_uint_ne(report_length(), 0);
+    qy_slice_drop(&slice);
+    ck_assert_uint_eq(report_length(), 0);
+    ck_assert_int_eq(qy_builder_append(&builder, "01234", 5), 0);
+    qy_builder_drop(&builder);
     ck_assert_uint_eq(totals_now().blocks, 0);
 }
 END_TEST
@@ -352,6 +375,7 @@ int main(void)
     tcase_add_test(tracking, test_release_is_matched_by_address_then_by_range_then_by_age);
     tcase_add_test(tracking, test_cutting_keeps_lengths);
     tcase_add_test(tracking, test_adopted_block_has_one_reference_until_free);
+    tcase_add_test(tracking, test_built_slice_is_a_buffer_from_when_it_is_handed_over);
     tcase_add_test(tracking, test_large_block_is_followed_when_realloc_moves_it);
     tcase_add_test(tracking, test_retain_of_a_block_from_malloc_is_told_of_and_the_malloc_is_not);
     tcase_add_test(tracking, test_totals_agree_with_a_count_of_their_own);
