@@ -61,7 +61,10 @@ static bool goes_by_sendfile(const struct qyi_sending *sending, const struct pos
            qyi_segment_find(slice, segment);
 }
 
-/* sendfile does not know MSG_NOSIGNAL: keep the signal from being delivered, and take it back. */
+/*
+ * sendfile does not know MSG_NOSIGNAL: keep the signal from being delivered, and take it back. It comes with EPIPE, and also
+ * when the other end goes in the middle, after some bytes, which then are the result.
+ */
 static ssize_t sendfile_without_signal(int fd, int file, off_t *offset, size_t bytes)
 {
     sigset_t pipe;
@@ -73,8 +76,10 @@ static ssize_t sendfile_without_signal(int fd, int file, off_t *offset, size_t b
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
     const ssize_t sent = sendfile(fd, file, offset, bytes);
     const int error = errno;
-    if (sent < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0)
-        sigtimedwait(&pipe, NULL, &(const struct timespec){0});
+    if (sent < (ssize_t)bytes && sigismember(&pending, SIGPIPE) == 0) {
+        while (sigtimedwait(&pipe, NULL, &(const struct timespec){0}) < 0 && errno == EINTR)
+            continue;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return sent;

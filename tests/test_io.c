@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -456,6 +457,45 @@ START_TEST(test_no_signal_means_no_signal_for_files_too)
 }
 END_TEST
 
+/* Two ends of a TCP connection. */
+static void make_connection(int pair[2])
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof name;
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    require(bind(listener, (struct sockaddr *)&name, sizeof name) == 0 && listen(listener, 1) == 0);
+    require(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    require(connect(pair[0], (struct sockaddr *)&name, length) == 0);
+    pair[1] = accept(listener, NULL, NULL);
+    require(pair[1] >= 0);
+    close(listener);
+}
+
+static void *shut_down_later(void *argument)
+{
+    usleep(100000); /* the sender waits for room by now */
+    require(shutdown(*(const int *)argument, SHUT_WR) == 0);
+    return NULL;
+}
+
+START_TEST(test_no_signal_means_no_signal_in_the_middle_of_a_file)
+{
+    const int buffer = 64 << 10;
+    int pair[2];
+    pthread_t thread;
+    make_connection(pair);
+    require(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
+    const int fd = patterned_file(16 * BIG);
+    qy_slice slice = qy_slice_file(fd, 0, 0);
+    require(pthread_create(&thread, NULL, shut_down_later, &pair[0]) == 0);
+    const ssize_t sent = qy_slices_send(pair[0], &slice, 1, MSG_NOSIGNAL);
+    require(sent > 0 && sent < 16 * BIG);
+    ck_assert_uint_eq(slice.iov_len, 16 * BIG - (size_t)sent);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 START_TEST(test_dont_wait_means_dont_wait_for_files_too)
 {
     int pair[2];
@@ -492,6 +532,7 @@ int main(void)
     tcase_add_test(tests, test_files_are_sent_in_parts);
     tcase_add_test(tests, test_a_file_that_shrank_is_an_error);
     tcase_add_test(tests, test_no_signal_means_no_signal_for_files_too);
+    tcase_add_test(tests, test_no_signal_means_no_signal_in_the_middle_of_a_file);
     tcase_add_test(tests, test_dont_wait_means_dont_wait_for_files_too);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
