@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -166,6 +167,19 @@ static void on_alarm(int signal)
 {
     (void)signal;
 }
+
+START_TEST(test_more_bytes_than_one_call_takes_are_written)
+{
+    const size_t bytes = ((size_t)5 << 30) + 1; /* nobody looks at them */
+    const int null = open("/dev/null", O_WRONLY);
+    const int fd = memfd_create("hole", MFD_CLOEXEC);
+    require(null >= 0 && fd >= 0 && ftruncate(fd, (off_t)bytes) == 0);
+    qy_slice slice = qy_slice_map(fd, 0, 0);
+    ck_assert_uint_eq(slice.iov_len, bytes);
+    ck_assert_int_eq(qy_slices_write(null, &slice, 1), (ssize_t)bytes);
+    ck_assert_uint_eq(slice.iov_len, 0);
+}
+END_TEST
 
 START_TEST(test_a_signal_ends_a_write_with_what_was_written)
 {
@@ -517,6 +531,7 @@ int main(void)
     tcase_add_test(tests, test_empty_slices_write_nothing);
     tcase_add_test(tests, test_a_full_socket_ends_a_write_with_what_it_took);
     tcase_add_test(tests, test_more_slices_than_one_call_takes_are_written);
+    tcase_add_test(tests, test_more_bytes_than_one_call_takes_are_written);
     tcase_add_test(tests, test_a_signal_ends_a_write_with_what_was_written);
     tcase_add_test(tests, test_failures_leave_the_slices);
     tcase_add_test(tests, test_many_slices_are_one_datagram);
