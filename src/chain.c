@@ -133,7 +133,8 @@ QYI_INLINE void forget_front(qy_chain *chain, size_t count, size_t bytes)
 /* The first slice, longer than that, begins later. */
 QYI_INLINE void shorten_first(qy_chain *chain, size_t bytes)
 {
-    chain->slices[0] = (qy_slice){.iov_base = at(&chain->slices[0], bytes), .iov_len = chain->slices[0].iov_len - bytes};
+    chain->slices[0] =
+        (qy_slice){.iov_base = at(&chain->slices[0], bytes), .iov_len = chain->slices[0].iov_len - bytes};
     chain->bytes -= bytes;
 }
 

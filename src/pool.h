@@ -58,7 +58,7 @@ struct qyi_my_pools {
     struct qyi_pool_cache *slot[QYI_POOL_SLOTS];
     struct qyi_pool_cache *caches;
     struct qy_pool *awaited; /* it waits in this pool, for most of the time without its lock; or NULL */
-    bool ended; /* the thread's end has been noticed: no more caches until it gets a heap again */
+    bool ended;              /* the thread's end has been noticed: no more caches until it gets a heap again */
 };
 
 extern QYI_HIDDEN __thread struct qyi_my_pools qyi_my_pools __attribute__((tls_model("initial-exec")));
