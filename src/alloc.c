@@ -295,7 +295,7 @@ void *qyi_realloc(void *p, size_t bytes)
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_HAS_CELLS)) == 0)) {
+        if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_HAS_CELLS | QYI_ENTRY_POOLED)) == 0)) {
             const size_t usable = slab_block_bytes(p, entry, "realloc");
             if (QYI_LIKELY(suits(usable, bytes)))
                 return p;

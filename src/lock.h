@@ -4,7 +4,8 @@
  * pthread mutexes cannot be used: after fork the child must be able to see whether a lock was held, by whom, and take
  * it away from a thread that no longer exists. Lock order, for the whole library:
  *
- *     foreign -> heap (own) -> heap (the common one, or another's by try only) -> registry -> region -> meta
+ *     foreign; registry of pools -> pool; arena; list of arenas
+ *         -> heap (own) -> heap (the common one, or another's by try only) -> registry -> region -> meta
  *     track -> meta; site -> meta (nothing else is held)
  */
 #ifndef QYI_LOCK_H

@@ -19,9 +19,9 @@
  *     pool's lock, after qyi_pool_gather has closed it.
  * P2  idle, caches and users together hold `created` objects; depot has room for as many, so that a release never fails.
  * P3  while there are waiters, all caches are closed and (unless membarrier is refused) empty.
- * P4  the pool is freed when it is dying and nothing refers to it: no object, no cache, no thread inside (users).
+ * P4  the pool is freed when it is dying and nothing refers to it: no object, no cache, no waiter.
  *
- * Lock order: registry of pools -> pool -> what malloc takes. Callbacks run with none of them.
+ * Lock order: see lock.h. Callbacks run with none of them.
  */
 #ifndef QYI_POOL_H
 #define QYI_POOL_H
@@ -57,7 +57,8 @@ struct qyi_my_pools {
     /* Its cache of a pool with this serial, modulo their number, or NULL. Records are never freed, and `open` says whose it is. */
     struct qyi_pool_cache *slot[QYI_POOL_SLOTS];
     struct qyi_pool_cache *caches;
-    bool ended; /* the thread's end has been noticed: no more caches until it gets a heap again */
+    struct qy_pool *awaited; /* it waits in this pool, for most of the time without its lock; or NULL */
+    bool ended;              /* the thread's end has been noticed: no more caches until it gets a heap again */
 };
 
 extern QYI_HIDDEN __thread struct qyi_my_pools qyi_my_pools __attribute__((tls_model("initial-exec")));
@@ -81,7 +82,6 @@ struct qy_pool {
     _Atomic uint32_t wake; /* changes when a waiter may go on */
     uint32_t waiters;
     uint32_t reserved; /* of what can be had, so much is for waiters */
-    uint32_t users;    /* threads that need the pool although they may hold no object */
     uint32_t calm;     /* operations under the lock until closed caches are opened again */
     bool closed, dying;
     void **depot;

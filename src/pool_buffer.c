@@ -84,8 +84,9 @@ void qyi_pool_buffers_relist(struct qy_pool *pool)
     for (uint32_t granule = qyi_region.first; granule < end; granule++) {
         if (qyi_entry(granule) != flags || run_at(granule)->pool != pool) /* not the first of a run of this pool */
             continue;
-        qyi_pooled_recount(run_at(granule));
-        if (run_at(granule)->made < run_at(granule)->count)
-            link_run(pool, run_at(granule));
+        struct qyi_pooled *run = run_at(granule);
+        qyi_pooled_recount(run);
+        if (run->made != 0 && run->made < run->count) /* without buffers, it was being made or deleted: nobody's now */
+            link_run(pool, run);
     }
 }

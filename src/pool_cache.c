@@ -322,11 +322,15 @@ static void in_child(void)
         const bool broken = qyi_lock_after_fork(&pool->lock);
         if (qyi_lock_is_mine(&pool->lock))
             continue; /* forked in a signal handler that interrupted us: what it does goes on in the child */
-        pool->waiters = pool->reserved = 0;
+        /* The threads that waited are the parent's; unless it is this one, forked in a signal handler that interrupted it. */
+        pool->waiters = qyi_my_pools.awaited == pool;
+        pool->reserved = 0;
         adopt_others(pool);
         if (broken && pool->buffers)
             qyi_pool_buffers_relist(pool);
-        if (!pool->dying)
+        if (pool->waiters != 0)
+            qyi_pool_offer(pool);
+        else if (!pool->dying)
             qyi_pool_reopen(pool);
     }
 }

@@ -136,7 +136,7 @@ static int await(struct qy_pool *pool, int64_t wait_ms)
     int error = 0;
     pool->waits++;
     pool->waiters++;
-    pool->users++;
+    qyi_my_pools.awaited = pool;
     qyi_pool_gather(pool); /* P3 */
     qyi_pool_offer(pool);
     while (pool->reserved == 0) {
@@ -154,7 +154,7 @@ static int await(struct qy_pool *pool, int64_t wait_ms)
     if (error == 0)
         pool->reserved--;
     pool->waiters--;
-    pool->users--;
+    qyi_my_pools.awaited = NULL;
     return error;
 }
 
@@ -338,7 +338,7 @@ void qyi_pool_cancel(struct qy_pool *pool)
 
 void qyi_pool_unlock(struct qy_pool *pool)
 {
-    const bool last = pool->dying && pool->created == 0 && pool->users == 0 &&
+    const bool last = pool->dying && pool->created == 0 && pool->waiters == 0 &&
                       atomic_load_explicit(&pool->caches, memory_order_relaxed) == NULL;
     qyi_unlock(&pool->lock);
     if (QYI_UNLIKELY(last)) {

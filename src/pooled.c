@@ -1,7 +1,7 @@
 /*
  * pooled.c: runs of granules cut into the buffers of one pool, or of an arena (which cuts up its own granules). Layer 5.
  *
- *     up to 64 KiB    8 buffers or a granule full of them, whichever is more
+ *     up to 32 KiB    8 buffers or a granule full of them, whichever is more
  *     beyond          a run for each
  *
  * I1  a bit of the first granule's bitmap is set while that buffer exists; a run without bits is deleted.

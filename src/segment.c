@@ -48,7 +48,6 @@ bool qyi_segment_find_slow(const qy_slice *slice, struct qyi_segment *segment)
     const struct file *file = range.context; /* I1: ours as long as the slice is */
     segment->fd = file->fd;
     segment->offset = file->start + ((char *)slice->iov_base - (char *)range.base);
-    segment->whole = segment->offset == file->offset && slice->iov_len == file->length;
     return true;
 }
 

@@ -12,7 +12,6 @@
 struct qyi_segment {
     int fd; /* open as long as the slice is */
     int64_t offset;
-    bool whole; /* the slice is all of the segment that qy_slice_file made */
 };
 
 bool qyi_segment_find_slow(const qy_slice *slice, struct qyi_segment *segment);

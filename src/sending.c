@@ -11,6 +11,7 @@
 
 #include "quarry/io.h"
 
+#include "os.h"
 #include "ref.h"
 #include "segment.h"
 
@@ -28,6 +29,12 @@
  * When a call ended inside a slice, the next one needs an array that begins there: that many of them are copied.
  */
 enum { SENDFILE_MIN = 16 << 10, CONTINUED = 64 };
+
+/* Linux sends no more by one call, and says so by sending less: that is no reason to end. */
+static size_t call_most(void)
+{
+    return qyi_align_down(INT_MAX, qyi_os_page_bytes);
+}
 
 /* Where the loop stands. */
 struct position {
@@ -61,7 +68,10 @@ static bool goes_by_sendfile(const struct qyi_sending *sending, const struct pos
            qyi_segment_find(slice, segment);
 }
 
-/* sendfile does not know MSG_NOSIGNAL: keep the signal from being delivered, and take it back. */
+/*
+ * sendfile does not know MSG_NOSIGNAL: keep the signal from being delivered, and take it back. It comes with EPIPE, and also
+ * when the other end goes in the middle, after some bytes, which then are the result.
+ */
 static ssize_t sendfile_without_signal(int fd, int file, off_t *offset, size_t bytes)
 {
     sigset_t pipe;
@@ -73,8 +83,10 @@ static ssize_t sendfile_without_signal(int fd, int file, off_t *offset, size_t b
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
     const ssize_t sent = sendfile(fd, file, offset, bytes);
     const int error = errno;
-    if (sent < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) == 0)
-        sigtimedwait(&pipe, NULL, &(const struct timespec){0});
+    if (sent < (ssize_t)bytes && sigismember(&pending, SIGPIPE) == 0) {
+        while (sigtimedwait(&pipe, NULL, &(const struct timespec){0}) < 0 && errno == EINTR)
+            continue;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return sent;
@@ -104,7 +116,7 @@ static ssize_t send_file(const struct qyi_sending *sending, struct position *at,
         errno = EIO;
         return -1;
     }
-    at->cut_short = (size_t)sent < slice->iov_len && !is_pipe(sending->fd);
+    at->cut_short = (size_t)sent < qyi_min(slice->iov_len, call_most()) && !is_pipe(sending->fd);
     return sent;
 }
 
@@ -130,7 +142,7 @@ static ssize_t send_bytes(const struct qyi_sending *sending, struct position *at
         size_t wanted = 0;
         for (size_t i = 0; i < count; i++)
             wanted += slices[i].iov_len;
-        at->cut_short = (size_t)sent < wanted;
+        at->cut_short = (size_t)sent < qyi_min(wanted, call_most());
     }
     return sent;
 }

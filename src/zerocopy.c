@@ -293,9 +293,9 @@ static ssize_t send_some(const struct qyi_sending *sending, const qy_slice *slic
     const ssize_t sent = send_in_place(zerocopy, sending, slices, count, more);
     if (sent >= 0 || errno != ENOBUFS)
         return sent;
-    errno = saved_errno;
     zerocopy->stats.refused++;
     (void)qy_zerocopy_reap(zerocopy);
+    errno = saved_errno;
     return send_copying(zerocopy, sending, slices, count, more);
 }
 
@@ -327,13 +327,14 @@ static ssize_t run(qy_zerocopy *zerocopy, const struct load *load, int flags)
  */
 static ssize_t run_to_its_end(qy_zerocopy *zerocopy, const struct load *load, int flags)
 {
+    const int saved_errno = errno;
     if (is_ours(zerocopy) && zerocopy->pending >= zerocopy->reap_at)
-        (void)qy_zerocopy_reap(zerocopy);
+        (void)qy_zerocopy_reap(zerocopy); /* what keeps it from reaping comes back with the next call of it */
+    errno = saved_errno;
     zerocopy->cut_short = false;
     const ssize_t sent = run(zerocopy, load, flags);
     if (QYI_LIKELY(!zerocopy->cut_short))
         return sent;
-    const int saved_errno = errno;
     const bool able = zerocopy->able;
     zerocopy->able = false;
     const ssize_t rest = run(zerocopy, load, flags | MSG_DONTWAIT);

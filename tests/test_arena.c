@@ -39,9 +39,9 @@ START_TEST(test_blocks_lie_in_the_arena_and_are_aligned)
         require(offset < buffer.iov_len && length <= buffer.iov_len - offset);
         const size_t capacity = qy_capacity(slice.iov_base);
         require(capacity >= length && capacity % 64 == 0);
-        require(length <= 64 || capacity < 2 * length || capacity == 65536 * ((length + 65535) / 65536));
+        require(length <= 64 || capacity < 2 * length || capacity == 32768 * ((length + 32767) / 32768));
         require((uintptr_t)slice.iov_base % 64 == 0);
-        if (capacity <= 65536 && (capacity & (capacity - 1)) == 0)
+        if (capacity <= 32768 && (capacity & (capacity - 1)) == 0)
             require((uintptr_t)slice.iov_base % capacity == 0);
         require(qy_arena_of((char *)slice.iov_base + length - 1) == arena);
         require(qy_arena_index(arena, slice.iov_base) == 0);
@@ -262,12 +262,20 @@ static void free_inside(qy_arena *arena)
     qy_free((char *)qy_arena_slice(arena, 100).iov_base + 16);
 }
 
+static void resize_idle_memory(qy_arena *arena)
+{
+    void *p = qy_arena_slice(arena, 100).iov_base;
+    qy_free(p);
+    require(qy_realloc(p, 10) == NULL); /* it does not come back */
+}
+
 START_TEST(test_misuse_ends_the_process)
 {
     qy_arena *arena = arena_of_bytes(1 << 20);
     abort_on(free_twice, arena);
     abort_on(free_twice_in_idle_memory, arena);
     abort_on(free_inside, arena);
+    abort_on(resize_idle_memory, arena);
 }
 END_TEST
 
@@ -276,13 +284,13 @@ START_TEST(test_idle_memory_cannot_be_retained)
     qy_arena *arena = arena_of_bytes(1 << 20);
     qy_slice slice = qy_arena_slice(arena, 100);
     const char *p = slice.iov_base;
-    ck_assert_int_eq(qy_retain(p + 65536), -1);
+    ck_assert_int_eq(qy_retain(p + 32768), -1);
     ck_assert_int_eq(errno, EINVAL);
-    ck_assert_int_eq(qy_release(p + 65536), -1);
-    ck_assert_uint_eq(qy_refcount(p + 65536), 0);
-    ck_assert_ptr_null(qy_base(p + 65536));
-    qy_slice odd = qy_arena_slice(arena, 3 * 64); /* 65536 is no multiple of it */
-    const char *end = (char *)qy_base(odd.iov_base) + 65535;
+    ck_assert_int_eq(qy_release(p + 32768), -1);
+    ck_assert_uint_eq(qy_refcount(p + 32768), 0);
+    ck_assert_ptr_null(qy_base(p + 32768));
+    qy_slice odd = qy_arena_slice(arena, 3 * 64); /* 32768 is no multiple of it */
+    const char *end = (char *)qy_base(odd.iov_base) + 32767;
     ck_assert_int_eq(qy_retain(end), -1);
     ck_assert_int_eq(errno, EINVAL);
 }

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -165,6 +167,19 @@ static void on_alarm(int signal)
 {
     (void)signal;
 }
+
+START_TEST(test_more_bytes_than_one_call_takes_are_written)
+{
+    const size_t bytes = ((size_t)5 << 30) + 1; /* nobody looks at them */
+    const int null = open("/dev/null", O_WRONLY);
+    const int fd = memfd_create("hole", MFD_CLOEXEC);
+    require(null >= 0 && fd >= 0 && ftruncate(fd, (off_t)bytes) == 0);
+    qy_slice slice = qy_slice_map(fd, 0, 0);
+    ck_assert_uint_eq(slice.iov_len, bytes);
+    ck_assert_int_eq(qy_slices_write(null, &slice, 1), (ssize_t)bytes);
+    ck_assert_uint_eq(slice.iov_len, 0);
+}
+END_TEST
 
 START_TEST(test_a_signal_ends_a_write_with_what_was_written)
 {
@@ -456,6 +471,45 @@ START_TEST(test_no_signal_means_no_signal_for_files_too)
 }
 END_TEST
 
+/* Two ends of a TCP connection. */
+static void make_connection(int pair[2])
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof name;
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    require(bind(listener, (struct sockaddr *)&name, sizeof name) == 0 && listen(listener, 1) == 0);
+    require(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+    pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+    require(connect(pair[0], (struct sockaddr *)&name, length) == 0);
+    pair[1] = accept(listener, NULL, NULL);
+    require(pair[1] >= 0);
+    close(listener);
+}
+
+static void *shut_down_later(void *argument)
+{
+    usleep(100000); /* the sender waits for room by now */
+    require(shutdown(*(const int *)argument, SHUT_WR) == 0);
+    return NULL;
+}
+
+START_TEST(test_no_signal_means_no_signal_in_the_middle_of_a_file)
+{
+    const int buffer = 64 << 10;
+    int pair[2];
+    pthread_t thread;
+    make_connection(pair);
+    require(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer) == 0);
+    const int fd = patterned_file(16 * BIG);
+    qy_slice slice = qy_slice_file(fd, 0, 0);
+    require(pthread_create(&thread, NULL, shut_down_later, &pair[0]) == 0);
+    const ssize_t sent = qy_slices_send(pair[0], &slice, 1, MSG_NOSIGNAL);
+    require(sent > 0 && sent < 16 * BIG);
+    ck_assert_uint_eq(slice.iov_len, 16 * BIG - (size_t)sent);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 START_TEST(test_dont_wait_means_dont_wait_for_files_too)
 {
     int pair[2];
@@ -477,6 +531,7 @@ int main(void)
     tcase_add_test(tests, test_empty_slices_write_nothing);
     tcase_add_test(tests, test_a_full_socket_ends_a_write_with_what_it_took);
     tcase_add_test(tests, test_more_slices_than_one_call_takes_are_written);
+    tcase_add_test(tests, test_more_bytes_than_one_call_takes_are_written);
     tcase_add_test(tests, test_a_signal_ends_a_write_with_what_was_written);
     tcase_add_test(tests, test_failures_leave_the_slices);
     tcase_add_test(tests, test_many_slices_are_one_datagram);
@@ -492,6 +547,7 @@ int main(void)
     tcase_add_test(tests, test_files_are_sent_in_parts);
     tcase_add_test(tests, test_a_file_that_shrank_is_an_error);
     tcase_add_test(tests, test_no_signal_means_no_signal_for_files_too);
+    tcase_add_test(tests, test_no_signal_means_no_signal_in_the_middle_of_a_file);
     tcase_add_test(tests, test_dont_wait_means_dont_wait_for_files_too);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

@@ -7,11 +7,13 @@
 
 #include "alloc.h"
 #include "os.h"
+#include "pool.h"
 #include "reclaim.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -1102,6 +1104,78 @@ START_TEST(test_a_forked_child_has_the_pool_and_what_others_kept)
 }
 END_TEST
 
+static void *wait_in(void *pool)
+{
+    qy_pool_release(pool, qy_pool_acquire(pool));
+    return NULL;
+}
+
+START_TEST(test_who_waits_in_the_parent_keeps_no_pool_alive_in_the_child)
+{
+    qy_pool_attr attr = things();
+    attr.max_objects = 1;
+    qy_pool *pool = new_pool(attr);
+    void *held = qy_pool_acquire(pool);
+    pthread_t thread;
+    require(pthread_create(&thread, NULL, wait_in, pool) == 0);
+    while (stats_of(pool).waits == 0)
+        sched_yield();
+    const pid_t child = fork();
+    if (child == 0) {
+        qy_pool_destroy(pool);
+        qy_pool_release(pool, held);
+        /* the memory that was freed last is taken first */
+        _exit(qyi_aligned(QYI_CACHE_LINE, sizeof *pool) == (void *)pool ? 0 : 1);
+    }
+    int status;
+    require(waitpid(child, &status, 0) == child);
+    ck_assert_int_eq(status, 0);
+    qy_pool_release(pool, held);
+    pthread_join(thread, NULL);
+    qy_pool_destroy(pool);
+}
+END_TEST
+
+static pid_t forked_by_signal;
+
+static void fork_now(int signal)
+{
+    (void)signal;
+    forked_by_signal = fork();
+}
+
+static void *do_nothing(void *argument)
+{
+    return argument;
+}
+
+START_TEST(test_who_waits_may_be_interrupted_and_forked)
+{
+    qy_pool_attr attr = things();
+    attr.max_objects = 1;
+    attr.flags = QY_POOL_NO_CACHE; /* all goes by the account of who waits */
+    qy_pool *pool = new_pool(attr);
+    unit_in_thread(do_nothing, NULL); /* the fork is noticed in a process that has had threads */
+    void *held = qy_pool_acquire(pool);
+    forked_by_signal = -1;
+    signal(SIGALRM, fork_now);
+    ualarm(100000, 0);
+    void *none = qy_pool_acquire_timeout(pool, 500);
+    const bool timed_out = none == NULL && errno == ETIMEDOUT;
+    qy_pool_release(pool, held);
+    held = qy_pool_try_acquire(pool);
+    const bool good = timed_out && held != NULL;
+    qy_pool_release(pool, held);
+    if (forked_by_signal == 0)
+        _exit(good ? 0 : 1);
+    require(good && forked_by_signal > 0);
+    int status;
+    require(waitpid(forked_by_signal, &status, 0) == forked_by_signal);
+    ck_assert_int_eq(status, 0);
+    qy_pool_destroy(pool);
+}
+END_TEST
+
 static void *hammer(void *argument)
 {
     qy_pool *pool = argument;
@@ -1213,6 +1287,8 @@ int main(void)
     suite_add_tcase(suite, refused);
     TCase *forks = tcase_create("fork");
     tcase_add_loop_test(forks, test_a_forked_child_has_the_pool_and_what_others_kept, 0, 2);
+    tcase_add_test(forks, test_who_waits_in_the_parent_keeps_no_pool_alive_in_the_child);
+    tcase_add_test(forks, test_who_waits_may_be_interrupted_and_forked);
     tcase_add_loop_test(forks, test_fork_may_come_at_any_time, 0, 2);
     suite_add_tcase(suite, forks);
     return unit_run(suite);

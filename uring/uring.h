@@ -15,7 +15,6 @@ struct qyi_request {
     int socket;
     void *context;
     struct qyi_request *next, *prev; /* of the ring's */
-    bool reported;                   /* a send's event has been handed out; what is missing is the notification */
     bool copying;                    /* a send that is to be, or has been, made anew by copying */
     int flags;
     struct msghdr message;
