@@ -19,7 +19,8 @@ static size_t bytes_in_use(void)
 /* ---- the last two ---- */
 
 static struct {
-    _Atomic size_t ready, done; /* rounds that the first has prepared, and the second has finished */
+    _Atomic size_t ready, met,
+        done; /* rounds that the first has prepared, that the second knows of, and has finished */
     char *block;
     size_t length;
 } last_two;
@@ -39,6 +40,7 @@ static void *drop_second(void *unused)
         char *block = last_two.block;
         const size_t length = last_two.length;
         block[length - 1] = (char)round;
+        atomic_store_explicit(&last_two.met, round, memory_order_release);
         if (round % 5 == 0) /* in either of the ways */
             CHECK(qy_release_n(block + length / 2, 1) == 0);
         else
@@ -65,6 +67,9 @@ static void drop_first(void)
         last_two.length = length;
         atomic_store_explicit(&last_two.ready, round, memory_order_release);
         block[0] = (char)round;
+        wait_until(&last_two.met, round);
+        for (volatile size_t delay = round % 50; delay > 0; delay--) /* so that they meet at every step */
+            ;
         if (round % 3 == 0)
             free(block);
         else
@@ -80,6 +85,7 @@ static void drop_first(void)
 
 static void two_threads_drop_the_last_two(void)
 {
+    last_two.ready = last_two.met = last_two.done = 0;
     pthread_t second = bb_start(drop_second, NULL);
     drop_first();
     bb_join(second);
@@ -155,6 +161,10 @@ static void threads_trade(void)
 static void all_of_it(void)
 {
     two_threads_drop_the_last_two();
+    const size_t before = bytes_in_use();
+    two_threads_drop_the_last_two();
+    const size_t after = bytes_in_use(); /* whatever blocks were lost */
+    CHECK(after <= before, "%zu bytes were in use, and %zu are", before, after);
     threads_hammer_one_block(0);
     threads_hammer_one_block(60000);  /* lies across granules */
     threads_hammer_one_block(300000); /* has a run for itself */
