@@ -8,6 +8,7 @@
 #include "pool.h"
 
 #include "alloc.h"
+#include "fork.h"
 #include "pooled.h"
 #include "ref.h"
 #include "start.h"
@@ -232,6 +233,7 @@ void *qy_pool_detach(qy_pool *pool, void *object)
 {
     if (pool->buffers)
         return fail(EINVAL);
+    qyi_fork_check();
     qyi_lock(&pool->lock);
     pool->created--;
     qyi_pool_offer(pool);
@@ -241,6 +243,7 @@ void *qy_pool_detach(qy_pool *pool, void *object)
 
 size_t qy_pool_trim(qy_pool *pool, size_t keep)
 {
+    qyi_fork_check();
     qyi_lock(&pool->lock);
     qyi_pool_gather(pool);
     if (pool->waiters == 0)
@@ -250,6 +253,7 @@ size_t qy_pool_trim(qy_pool *pool, size_t keep)
 
 void qy_pool_get_stats(qy_pool *pool, qy_pool_stats *stats)
 {
+    qyi_fork_check();
     qyi_lock(&pool->lock);
     size_t kept = 0;
     size_t low = 0;
