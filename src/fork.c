@@ -135,20 +135,38 @@ static void check(void)
     qyi_fork_check();
 }
 
+/*
+ * Whoever goes on from here may hold a lock at the next fork, so the mark is there then, whoever made it. Threads that come
+ * at once make one each, and all but the first throw theirs away: to wait for each other is what they must not, for a child
+ * may have been forked from between.
+ */
+static void publish_mark(void)
+{
+    static _Atomic bool refused;
+    if (atomic_load_explicit(&qyi_fork_mark, memory_order_acquire) != NULL ||
+        atomic_load_explicit(&refused, memory_order_relaxed))
+        return;
+    _Atomic uint32_t *mark = qyi_os_map_wiped();
+    if (mark == NULL) {
+        atomic_store_explicit(&refused, true, memory_order_relaxed);
+        return;
+    }
+    atomic_store_explicit(mark, IN_ORDER, memory_order_relaxed);
+    atomic_store_explicit(&qyi_lock_contended, check, memory_order_relaxed);
+    _Atomic uint32_t *none = NULL;
+    /* release: pairs with the acquires, so that nobody sees the page before it is marked */
+    if (!atomic_compare_exchange_strong_explicit(&qyi_fork_mark, &none, mark, memory_order_release,
+                                                 memory_order_relaxed))
+        qyi_os_unmap(mark, qyi_os_page_bytes);
+}
+
 void qyi_fork_register(void)
 {
     static _Atomic bool registered;
-    if (atomic_load_explicit(&registered, memory_order_relaxed) ||
-        atomic_exchange_explicit(&registered, true, memory_order_relaxed))
-        return;
     const int saved_errno = errno;
-    _Atomic uint32_t *mark = qyi_os_map_wiped();
-    if (mark != NULL) {
-        atomic_store_explicit(mark, IN_ORDER, memory_order_relaxed);
-        /* release: pairs with the acquires, so that nobody sees the page before it is marked */
-        atomic_store_explicit(&qyi_fork_mark, mark, memory_order_release);
-        qyi_lock_contended = check;
-    }
-    pthread_atfork(before_fork, in_parent, in_child);
+    publish_mark();
+    if (!atomic_load_explicit(&registered, memory_order_relaxed) &&
+        !atomic_exchange_explicit(&registered, true, memory_order_relaxed))
+        pthread_atfork(before_fork, in_parent, in_child);
     errno = saved_errno;
 }

@@ -11,7 +11,7 @@
 /* Critical sections last well under a microsecond, so most waits end while spinning. */
 static const unsigned SPIN_COUNT = 100;
 
-void (*qyi_lock_contended)(void);
+void (*_Atomic qyi_lock_contended)(void);
 
 __thread char qyi_lock_identity __attribute__((tls_model("initial-exec")));
 
@@ -31,8 +31,9 @@ void qyi_lock_slow(struct qyi_lock *lock)
         if (!qyi_lock_is_held(lock) && qyi_lock_try(lock))
             return;
     }
-    if (qyi_lock_contended != NULL)
-        qyi_lock_contended();
+    void (*contended)(void) = atomic_load_explicit(&qyi_lock_contended, memory_order_relaxed);
+    if (contended != NULL)
+        contended();
     for (;;) {
         uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0) {

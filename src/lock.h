@@ -31,7 +31,7 @@ QYI_INLINE uint32_t qyi_lock_me(void)
 }
 
 /* Called, if set, before a thread goes to sleep on a lock. */
-extern QYI_HIDDEN void (*qyi_lock_contended)(void);
+extern QYI_HIDDEN void (*_Atomic qyi_lock_contended)(void);
 
 void qyi_lock_slow(struct qyi_lock *lock);
 void qyi_unlock_slow(struct qyi_lock *lock);

@@ -83,10 +83,10 @@ static void *background_main(void *unused)
     size_t before = 0;
     (void)unused;
     /*
-     * It ends when there is nothing left to give back, or nothing goes; the next tick of the program starts another. A
-     * process whose other threads have all ended must not be kept alive by this one.
+     * It ends when for some ticks there is neither more to give back nor less; the next tick of the program starts another.
+     * A process whose other threads have all ended must not be kept alive by this one.
      */
-    for (unsigned idle = 0; idle < BACKGROUND_IDLE_TICKS; idle = qyi_region_dirty() < before ? 0 : idle + 1) {
+    for (unsigned idle = 0; idle < BACKGROUND_IDLE_TICKS; idle = qyi_region_dirty() != before ? 0 : idle + 1) {
         before = qyi_region_dirty();
         const uint64_t pause_ms = interval_ms();
         const struct timespec pause = {.tv_sec = (time_t)(pause_ms / 1000),
@@ -95,6 +95,8 @@ static void *background_main(void *unused)
         qyi_reclaim_tick_now(NULL);
     }
     atomic_store_explicit(&reclaim.background, false, memory_order_relaxed);
+    /* At once: what the program frees before its next tick would stay if it slept then. Release: pairs with the acquire there. */
+    atomic_store_explicit(&reclaim.next_ms, 0, memory_order_release);
     return NULL;
 }
 
@@ -137,9 +139,9 @@ void qyi_reclaim_tick_now(struct qyi_magazines *mine)
     const uint64_t now_ms = qyi_os_now_ms();
     limit_dirty(now_ms);
     uint64_t due = atomic_load_explicit(&reclaim.next_ms, memory_order_relaxed);
-    /* relaxed: the exchange only elects one thread to do the work */
+    /* It elects one thread to do the work. Acquire: pairs with the release in background_main */
     if (QYI_LIKELY(now_ms < due) ||
-        !atomic_compare_exchange_strong_explicit(&reclaim.next_ms, &due, now_ms + interval_ms(), memory_order_relaxed,
+        !atomic_compare_exchange_strong_explicit(&reclaim.next_ms, &due, now_ms + interval_ms(), memory_order_acquire,
                                                  memory_order_relaxed))
         return;
     qyi_threads_bury();

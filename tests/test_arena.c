@@ -118,10 +118,13 @@ START_TEST(test_a_full_arena_says_so_and_has_room_again)
     qy_slice_drop(&slices[100]);
     slices[100] = qy_arena_slice(arena, 4000);
     ck_assert_uint_eq(slices[100].iov_len, 4000);
+    unit_check_runs();
     qy_slices_drop(slices, count);
+    unit_check_runs();
     ck_assert_uint_eq(idle_bytes(arena), 1 << 20);
     qy_slice whole = qy_arena_slice(arena, 1 << 20);
     ck_assert_uint_eq(whole.iov_len, 1 << 20);
+    unit_check_runs();
     qy_slice_drop(&whole);
     ck_assert_uint_eq(qy_arena_slice(arena, (1 << 20) + 1).iov_len, 0);
     ck_assert_uint_eq(qy_arena_slice(arena, SIZE_MAX).iov_len, 0);

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -602,6 +603,7 @@ START_TEST(test_memory_of_buffers_goes_back)
     qy_slice slices[500];
     ck_assert_uint_eq(qy_pool_acquire_slices(pool, slices, 500), 500);
     ck_assert_uint_ge(unit_used_bytes(), before + 500 * 2048);
+    unit_check_runs();
     qy_slices_drop(slices, 500);
     ck_assert_uint_eq(qy_pool_trim(pool, 0), 500);
     qyi_reclaim_all();
@@ -1193,6 +1195,8 @@ static void *hammer(void *argument)
 /* In a child there may be fewer objects, but never one twice, and nothing hangs. */
 static void use_in_child(qy_pool *pool)
 {
+    signal(SIGALRM, SIG_DFL); /* libcheck's handler would kill the whole test */
+    alarm(60);
     enum { MOST = 100 };
     void *objects[MOST];
     const size_t got = qy_pool_acquire_bulk(pool, objects, MOST);
@@ -1221,7 +1225,6 @@ START_TEST(test_fork_may_come_at_any_time)
     for (unsigned i = 0; i < unit_rounds(200); i++) {
         const pid_t child = fork();
         if (child == 0) {
-            alarm(60);
             use_in_child(pool);
             _exit(0);
         }
@@ -1233,6 +1236,45 @@ START_TEST(test_fork_may_come_at_any_time)
     for (unsigned i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);
     ck_assert_uint_eq(stats_of(pool).in_use, 0);
+    qy_pool_destroy(pool);
+}
+END_TEST
+
+static _Atomic bool wiping_is_slow;
+
+/* The first step towards noticing a fork; here it takes as long as it would if the thread were not running. */
+int madvise(void *start, size_t bytes, int advice)
+{
+    static const struct timespec slowly = {.tv_nsec = 30 * 1000 * 1000};
+    if (advice == MADV_WIPEONFORK && atomic_load(&wiping_is_slow))
+        nanosleep(&slowly, NULL);
+    return (int)syscall(SYS_madvise, start, bytes, advice);
+}
+
+START_TEST(test_fork_may_come_while_the_first_threads_begin)
+{
+    if (UNIT_TSAN)
+        return;
+    qy_pool *pool = new_pool((qy_pool_attr){
+        .object_bytes = 2000, .max_objects = 50, .max_idle = 20, .flags = _i == 0 ? 0 : QY_POOL_BUFFERS});
+    atomic_store(&wiping_is_slow, true);
+    pthread_t threads[3];
+    for (unsigned i = 0; i < 3; i++)
+        require(pthread_create(&threads[i], NULL, hammer, pool) == 0);
+    for (unsigned i = 0; i < unit_rounds(50); i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            atomic_store(&wiping_is_slow, false);
+            use_in_child(pool);
+            _exit(0);
+        }
+        int status;
+        require(waitpid(child, &status, 0) == child);
+        require(status == 0);
+    }
+    atomic_store(&stop, true);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
     qy_pool_destroy(pool);
 }
 END_TEST
@@ -1290,6 +1332,7 @@ int main(void)
     tcase_add_test(forks, test_who_waits_in_the_parent_keeps_no_pool_alive_in_the_child);
     tcase_add_test(forks, test_who_waits_may_be_interrupted_and_forked);
     tcase_add_loop_test(forks, test_fork_may_come_at_any_time, 0, 2);
+    tcase_add_loop_test(forks, test_fork_may_come_while_the_first_threads_begin, 0, 2);
     suite_add_tcase(suite, forks);
     return unit_run(suite);
 }

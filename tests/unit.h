@@ -15,6 +15,7 @@
 #include "heap.h"
 #include "large.h"
 #include "magazine.h"
+#include "pooled.h"
 #include "region.h"
 #include "remote.h"
 #include "slab.h"
@@ -147,6 +148,23 @@ static inline size_t unit_used_bytes(void)
     return totals.used;
 }
 
+/* A run of a pool's or an arena's, or an idle granule of an arena's. Returns its granules. */
+static inline size_t unit_check_pooled(uint32_t granule, uint64_t entry)
+{
+    const struct qyi_pooled *run = qyi_granule_record(granule);
+    require((run->pool != NULL) != (run->arena != NULL));
+    if ((entry & QYI_ENTRY_COUNTED) == 0) {
+        require(run->arena != NULL && run->granules == 0 && run->made == 0);
+        return 1;
+    }
+    const uint64_t *bits = qyi_granule_bitmaps(granule);
+    size_t made = 0;
+    for (size_t word = 0; word < QYI_BITMAP_BYTES / sizeof *bits; word++)
+        made += qyi_popcount(bits[word]);
+    require(run->made >= 1 && run->made <= run->count && run->made == made);
+    return run->granules;
+}
+
 /* Walk all runs; no thread may be inside the allocator. Returns how many slabs there are. */
 static inline size_t unit_check_runs(void)
 {
@@ -164,6 +182,8 @@ static inline size_t unit_check_runs(void)
         if ((entry & QYI_ENTRY_LARGE) != 0) {
             const struct qyi_large *large = qyi_granule_record(granule);
             granules = large->granules;
+        } else if ((entry & QYI_ENTRY_POOLED) != 0) {
+            granules = unit_check_pooled(granule, entry);
         } else {
             struct qyi_slab *slab = qyi_slab_at(granule);
             require(qyi_entry_class(entry) < QYI_CLASS_COUNT);
