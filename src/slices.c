@@ -8,82 +8,50 @@
 
 #include "slices.h"
 
-#include "ref.h"
-
 #include <errno.h>
 #include <string.h>
 
 static const qy_slice empty;
 
-/* The block around a pointer: bytes from start on, none for memory that is not ours; and its cell, if a slab's with cells. */
-struct block {
-    const char *start;
-    size_t bytes;
-    struct qyi_cell *cell;
-    uint64_t entry;
-};
-
-/* The block around p if it is a slab's with cells. */
-QYI_INLINE bool block_counted(const void *p, struct block *block)
+static struct qyi_block block_around(const void *p)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
-        return false;
-    block->entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
-    if (QYI_UNLIKELY((block->entry & QYI_ENTRY_COUNTED) == 0))
-        return false;
-    block->cell = qyi_cell_and_block_of(p, &block->start, &block->bytes);
-    return QYI_LIKELY(block->cell != NULL);
-}
-
-static struct block block_around(const void *p)
-{
-    struct block block = {.start = p};
-    if (block_counted(p, &block))
+    struct qyi_block block = {.start = p};
+    if (qyi_block_find(p, &block))
         return block;
     struct qyi_ref_target target;
     const int saved_errno = errno;
     if (qyi_ref_find(p, &target))
-        block = (struct block){.start = target.base, .bytes = target.bytes};
+        block = (struct qyi_block){.start = target.base, .bytes = target.bytes};
     errno = saved_errno;
     return block;
 }
 
-QYI_INLINE size_t offset_in(const struct block *block, const void *p)
-{
-    return (size_t)((const char *)p - block->start);
-}
-
 /* How many of the slices, from the first on, lie in a block. Four comparisons are one branch: slices of one message mostly
  * share a block. */
-QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
+QYI_INLINE size_t run_length(const struct qyi_block *block, const qy_slice *slices, size_t count)
 {
     size_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
-        const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
+        const size_t a =
+            qyi_max(qyi_block_offset(block, slices[i].iov_base), qyi_block_offset(block, slices[i + 1].iov_base));
+        const size_t b =
+            qyi_max(qyi_block_offset(block, slices[i + 2].iov_base), qyi_block_offset(block, slices[i + 3].iov_base));
         if (QYI_UNLIKELY(qyi_max(a, b) >= block->bytes))
             break;
     }
-    while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
+    while (i < count && qyi_block_offset(block, slices[i].iov_base) < block->bytes)
         i++;
     return i;
 }
 
 /* The block of the first slice, and how many lie in it: at least that one, at most QYI_COUNT_MAX. */
-static size_t first_run(const qy_slice *slices, size_t count, struct block *block)
+static size_t first_run(const qy_slice *slices, size_t count, struct qyi_block *block)
 {
     *block = block_around(slices->iov_base);
     return qyi_max(run_length(block, slices, qyi_min(count, QYI_COUNT_MAX)), 1);
 }
 
-QYI_INLINE void retain_counted(const struct block *block, const void *p, size_t count)
-{
-    if (QYI_UNLIKELY(!qyi_count_add(block->cell, (uint32_t)count)))
-        qyi_too_many_references(p);
-}
-
-QYI_INLINE void release_counted(const struct block *block, const void *p, size_t count)
+QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, size_t count)
 {
     const enum qyi_dropped dropped = qyi_count_drop(block->cell, (uint32_t)count);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
@@ -97,7 +65,7 @@ static QYI_NOINLINE void release_runs(const qy_slice *slices, size_t count)
 {
     while (count != 0) {
         const void *p = slices->iov_base;
-        struct block block;
+        struct qyi_block block;
         const size_t length = first_run(slices, count, &block);
         if (block.cell != NULL)
             release_counted(&block, p, length);
@@ -112,10 +80,10 @@ static QYI_NOINLINE int retain_runs(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
         const void *p = slices[done].iov_base;
-        struct block block;
+        struct qyi_block block;
         const size_t length = first_run(&slices[done], count - done, &block);
         if (block.cell != NULL) {
-            retain_counted(&block, p, length);
+            qyi_block_retain(&block, p, length);
         } else if (qyi_retain_slow(p, (uint32_t)length) != 0) {
             const int error = errno;
             release_runs(slices, done);
@@ -128,15 +96,15 @@ static QYI_NOINLINE int retain_runs(const qy_slice *slices, size_t count)
 }
 
 /* Most arrays are short and of one block. */
-QYI_INLINE bool is_one_run(const qy_slice *slices, size_t count, struct block *block)
+QYI_INLINE bool is_one_run(const qy_slice *slices, size_t count, struct qyi_block *block)
 {
-    return count - 1 < QYI_COUNT_MAX && block_counted(slices->iov_base, block) &&
+    return count - 1 < QYI_COUNT_MAX && qyi_block_find(slices->iov_base, block) &&
            QYI_LIKELY(run_length(block, slices, count) == count);
 }
 
 void qyi_slices_release(const qy_slice *slices, size_t count)
 {
-    struct block block;
+    struct qyi_block block;
     if (is_one_run(slices, count, &block))
         release_counted(&block, slices->iov_base, count);
     else
@@ -145,21 +113,21 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
 
 int qyi_slices_retain(const qy_slice *slices, size_t count)
 {
-    struct block block;
+    struct qyi_block block;
     if (!is_one_run(slices, count, &block))
         return retain_runs(slices, count);
-    retain_counted(&block, slices->iov_base, count);
+    qyi_block_retain(&block, slices->iov_base, count);
     return 0;
 }
 
-bool qyi_slices_are_one(const qy_slice *slices, size_t count)
+size_t qyi_slices_following(const qy_slice *slices, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
-            return false;
-    }
-    struct block block;
-    return first_run(slices, count, &block) == count;
+    size_t length = 1;
+    while (length < count &&
+           (char *)slices[length - 1].iov_base + slices[length - 1].iov_len == slices[length].iov_base)
+        length++;
+    struct qyi_block block;
+    return length == 1 ? 1 : first_run(slices, length, &block);
 }
 
 /* ---- arrays with empty slices among them ---- */
