@@ -258,10 +258,10 @@ static QYI_NOINLINE int push_clones_slow(qy_chain *chain, const qy_slice *slices
 
 /* Join those of the slices behind the last one, all in this block, that follow each other, and the first of them to the last one.
  * Returns how many are left: what has been joined needs no reference. */
-static QYI_NOINLINE size_t join_behind(qy_chain *chain, const struct qyi_block *block, size_t count)
+static QYI_NOINLINE size_t join_behind(qy_chain *chain, struct qyi_block block, size_t count)
 {
     qy_slice *const end = chain->slices + chain->count;
-    const bool last_is_there = chain->count != 0 && qyi_block_offset(block, end[-1].iov_base) < block->bytes;
+    const bool last_is_there = chain->count != 0 && qyi_block_offset(&block, end[-1].iov_base) < block.bytes;
     qy_slice *into = last_is_there ? end - 1 : end;
     for (const qy_slice *slice = into + 1; slice != end + count; slice++) {
         if (at(into, into->iov_len) == slice->iov_base)
@@ -273,8 +273,8 @@ static QYI_NOINLINE size_t join_behind(qy_chain *chain, const struct qyi_block *
 }
 
 /*
- * One pass for what most messages are, non-empty slices of one block. While all are longer than 0 and the sum is in bounds, none
- * of the numbers that make `top` has its top bit set.
+ * One pass for what most messages are, non-empty slices of one block. A length of at least 1 and a sum in bounds: neither
+ * length - 1 nor the sum has its top bit set.
  */
 int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
 {
@@ -286,21 +286,19 @@ int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
     qy_slice *const end = chain->slices + chain->count;
     const char *last_end = end_of(chain);
     size_t sum = chain->bytes;
-    size_t top = 0;
-    size_t farthest = 0;
     bool follow = false;
     for (size_t i = 0; i < count; i++) {
         const qy_slice slice = slices[i];
-        end[i] = slice;
         sum += slice.iov_len;
-        top |= (slice.iov_len - 1) | sum;
-        farthest = qyi_max(farthest, qyi_block_offset(&block, slice.iov_base));
-        follow |= slice.iov_base == last_end;
+        if (QYI_UNLIKELY(((slice.iov_len - 1) | sum) > QY_CHAIN_BYTES_MAX ||
+                         qyi_block_offset(&block, slice.iov_base) >= block.bytes))
+            return push_clones_slow(chain, slices, count);
+        if (QYI_UNLIKELY(slice.iov_base == last_end))
+            follow = true;
+        end[i] = slice;
         last_end = at(&slice, slice.iov_len);
     }
-    if (QYI_UNLIKELY(top > QY_CHAIN_BYTES_MAX || farthest >= block.bytes))
-        return push_clones_slow(chain, slices, count);
-    const size_t owners = QYI_UNLIKELY(follow) ? join_behind(chain, &block, count) : count;
+    const size_t owners = QYI_UNLIKELY(follow) ? join_behind(chain, block, count) : count;
     qyi_block_retain(&block, slices->iov_base, owners);
     admitted(chain, owners, sum - chain->bytes);
     return 0;

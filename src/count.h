@@ -111,10 +111,9 @@ QYI_INLINE struct qyi_cell *qyi_cell_of(const void *p)
     return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
 }
 
-/* The same, and the block's extent. */
-QYI_INLINE struct qyi_cell *qyi_cell_and_block_of(const void *p, const char **start, size_t *bytes)
+/* The same, and the block's extent; offset is p's in the region. */
+QYI_INLINE struct qyi_cell *qyi_cell_and_block_of(const void *p, size_t offset, const char **start, size_t *bytes)
 {
-    const size_t offset = qyi_region_offset(p);
     const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
     const uint64_t in_slab = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
     const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);

@@ -25,7 +25,7 @@ QYI_INLINE bool qyi_block_find(const void *p, struct qyi_block *block)
     block->entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
     if (QYI_UNLIKELY((block->entry & QYI_ENTRY_COUNTED) == 0))
         return false;
-    block->cell = qyi_cell_and_block_of(p, &block->start, &block->bytes);
+    block->cell = qyi_cell_and_block_of(p, offset, &block->start, &block->bytes);
     return QYI_LIKELY(block->cell != NULL);
 }
 
