@@ -19,3 +19,10 @@ AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [qy_flag_ok=yes], [qy_flag_ok=no])
 LDFLAGS=$qy_save_LDFLAGS
 AC_MSG_RESULT([$qy_flag_ok])
 AS_IF([test "$qy_flag_ok" = yes], [m4_default([$2], [:])], [m4_default([$3], [:])])])
+
+# QY_BENCH_PEER(VARIABLE, MODULE, DEBIAN-PACKAGE): one that is missing is left out of make bench-buffers.
+AC_DEFUN([QY_BENCH_PEER],
+[PKG_CHECK_MODULES([$1], [$2], [qy_have_$1=yes],
+    [qy_have_$1=no
+     AC_MSG_NOTICE([$2 not found (Debian: apt-get install $3): make bench-buffers will leave it out])])
+AM_CONDITIONAL([HAVE_$1], [test "x$qy_have_$1" = xyes])])

@@ -5,6 +5,7 @@
  *     bytes <= 64 KiB      magazine by arithmetic
  *     beyond               a run of granules
  *     no magazines         the common heap, one block at a time
+ *     a pool's buffer      goes back to the pool
  */
 #include "alloc.h"
 
@@ -14,6 +15,7 @@
 #include "heap.h"
 #include "large.h"
 #include "os.h"
+#include "pooled.h"
 #include "reclaim.h"
 #include "remote.h"
 #include "sizeclass.h"
@@ -116,7 +118,10 @@ static bool drop_reference(void *p, uint64_t entry)
         return qyi_count_drop(&qyi_large_at(p, "free")->cell, 1) == QYI_DROPPED_LAST;
     if ((entry & QYI_ENTRY_COUNTED) == 0)
         return true;
-    (void)slab_block_bytes(p, entry, "free");
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        (void)qyi_pooled_at(p, entry, "free");
+    else
+        (void)slab_block_bytes(p, entry, "free");
     return qyi_count_drop(qyi_cell_of(p), 1) == QYI_DROPPED_LAST;
 }
 
@@ -142,6 +147,10 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 /* The usual case at once: another thread's block, freed by a thread that is in full swing. */
 QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_POOLED) != 0)) {
+        qyi_pooled_end(qyi_pooled_of(p, entry), p);
+        return;
+    }
     entry &= ~QYI_ENTRY_COUNTED;
     if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
         struct qyi_magazines *mine = qyi_my_magazines();
@@ -199,7 +208,11 @@ size_t qyi_usable_size(const void *p, const char *function)
     if (p == NULL)
         return 0;
     const uint64_t entry = entry_of(p, function);
-    return is_large(entry) ? qyi_large_at(p, function)->bytes : slab_block_bytes(p, entry, function);
+    if (is_large(entry))
+        return qyi_large_at(p, function)->bytes;
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        return qyi_pooled_at(p, entry, function)->stride;
+    return slab_block_bytes(p, entry, function);
 }
 
 static void *move_block(void *p, size_t old_bytes, size_t bytes)

@@ -281,7 +281,7 @@ int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
     struct qyi_block block;
     if (!admit(chain, count, 0))
         return -1;
-    if (QYI_UNLIKELY(count - 1 >= QYI_COUNT_MAX || !qyi_block_find(slices->iov_base, &block)))
+    if (QYI_UNLIKELY(count - 1 >= QYI_COUNT_MAX || !qyi_block_find(slices->iov_base, true, &block)))
         return push_clones_slow(chain, slices, count);
     qy_slice *const end = chain->slices + chain->count;
     const char *last_end = end_of(chain);

@@ -7,13 +7,27 @@ void qyi_counts_set(uint32_t first, unsigned class)
 {
     const struct qyi_interior *interior = &qyi_interiors[class];
     for (uint32_t i = 0; i < qyi_classes[class].granule_count; i++) {
-        *qyi_counts_at(first + i) = (struct qyi_counts){
-            .reciprocal = interior->reciprocal,
-            .before = i << QYI_GRANULE_SHIFT,
-            .block_count = interior->block_count,
-            .cell_shift = qyi_class_is_common(class) ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT,
-            .cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE,
-            .block_bytes = interior->bytes,
-        };
+        struct qyi_counts *counts = qyi_counts_at(first + i);
+        /* relaxed: comes before the counted flag. An earlier slab may have left something else here. */
+        atomic_store_explicit(&counts->shareable, 0, memory_order_relaxed);
+        counts->reciprocal = interior->reciprocal;
+        counts->before = i << QYI_GRANULE_SHIFT;
+        counts->block_count = interior->block_count;
+        counts->cell_shift = qyi_class_is_common(class) ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT;
+        counts->block_bytes = interior->bytes;
+        counts->cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE;
     }
+}
+
+void qyi_counts_open(uint32_t first, unsigned class)
+{
+    for (uint32_t i = 0; i < qyi_classes[class].granule_count; i++) /* release: pairs with qyi_counted_to_share */
+        atomic_store_explicit(&qyi_counts_at(first + i)->shareable, qyi_interiors[class].block_count,
+                              memory_order_release);
+}
+
+bool qyi_counts_are_open(uint32_t first, unsigned class)
+{
+    const struct qyi_counts *last = qyi_counts_at(first + qyi_classes[class].granule_count - 1u);
+    return atomic_load_explicit(&last->shareable, memory_order_relaxed) != 0; /* under the heap's lock */
 }

@@ -7,8 +7,9 @@
  * slab needs no cells before the first of its blocks is retained (qyi_heap_count_slab). Cells of small blocks are
  * neighbours; those of larger ones have a cache line each, so that two threads with a block each do not share one.
  *
- * The protocol (tests/models/count.pml):
+ * The protocol (tests/models/count.pml; C0: cells.pml):
  *
+ *     C0  a slab gets cells:          in all its granules the counted flag, then, in all of them, leave to share (release)
  *     C1  an owner adds a reference:  extra += n                        relaxed: it has one already
  *     C2  an owner drops one:         extra == 0 (acquire)?             it is the last: nobody else can change the cell
  *     C3                              else old = fetch_sub(extra, 1)    release
@@ -17,6 +18,9 @@
  * After Boost's and the kernel's counters: an addition needs no order, since the block was handed over by other means; what an
  * owner did to the block comes before its release, and the acquire of the last one makes all of it visible before reuse.
  * While the process has one thread, plain loads and stores do.
+ *
+ * C0 in two rounds, because a block can lie in several granules: who releases it by way of a granule without the flag takes
+ * himself for its only owner. So nobody adds a reference by way of any granule (C1) before all have the flag.
  */
 #ifndef QYI_COUNT_H
 #define QYI_COUNT_H
@@ -86,6 +90,7 @@ struct qyi_counts {
     uint32_t cell_shift;
     char *cells; /* the slab's first */
     uint32_t block_bytes;
+    _Atomic uint32_t shareable; /* block_count when all granules of the slab have the counted flag; 0 before */
 };
 
 static_assert(sizeof(struct qyi_counts) <= QYI_CACHE_LINE, "the cells begin at the next line");
@@ -96,32 +101,57 @@ QYI_INLINE struct qyi_counts *qyi_counts_at(size_t granule)
     return (struct qyi_counts *)qyi_granule_cells(granule);
 }
 
-/* Write what finds the cells of a slab, into all of its granules; they can be accessed. */
+/* Write what finds the cells of a slab, into all of its granules; they can be accessed. Nothing is shareable yet. */
 void qyi_counts_set(uint32_t first, unsigned class);
+
+/* All granules of the slab have the counted flag: its blocks may be shared. */
+void qyi_counts_open(uint32_t first, unsigned class);
+
+/* That has been done. The first granule has the counted flag. */
+bool qyi_counts_are_open(uint32_t first, unsigned class);
+
+/* Where a pointer into a slab that has cells points to. */
+struct qyi_counted {
+    const struct qyi_counts *counts;
+    uint32_t bytes; /* from the slab's start */
+    uint32_t block; /* the block's number */
+};
+
+/* offset is the pointer's in the region. False: it is in none of so many blocks. */
+QYI_INLINE bool qyi_counted_find(struct qyi_counted *counted, const struct qyi_counts *counts, size_t offset,
+                                 uint32_t blocks)
+{
+    counted->counts = counts;
+    counted->bytes = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
+    counted->block = (uint32_t)((uint64_t)counted->bytes * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+    return QYI_LIKELY(counted->block < blocks);
+}
+
+/* The pointer at offset is in a block; its granule has the counted flag. */
+QYI_INLINE bool qyi_counted_at(struct qyi_counted *counted, size_t offset)
+{
+    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
+    return qyi_counted_find(counted, counts, offset, counts->block_count);
+}
+
+/* The same for who wants to add a reference; false also if the block is not shareable yet. */
+QYI_INLINE bool qyi_counted_to_share(struct qyi_counted *counted, size_t offset)
+{
+    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
+    /* acquire: pairs with C0, so that whoever gets the new reference from us finds the flag in every granule */
+    return qyi_counted_find(counted, counts, offset, atomic_load_explicit(&counts->shareable, memory_order_acquire));
+}
+
+QYI_INLINE struct qyi_cell *qyi_counted_cell(const struct qyi_counted *counted)
+{
+    return (struct qyi_cell *)(counted->counts->cells + ((size_t)counted->block << counted->counts->cell_shift));
+}
 
 /* The cell of the block around p; NULL if p is in none. p's granule has the counted flag. */
 QYI_INLINE struct qyi_cell *qyi_cell_of(const void *p)
 {
-    const size_t offset = qyi_region_offset(p);
-    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    const uint64_t in_slab = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
-    const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
-    if (QYI_UNLIKELY(block >= counts->block_count))
-        return NULL;
-    return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
-}
-
-/* The same, and the block's extent; offset is p's in the region. */
-QYI_INLINE struct qyi_cell *qyi_cell_and_block_of(const void *p, size_t offset, const char **start, size_t *bytes)
-{
-    const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    const uint64_t in_slab = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
-    const uint32_t block = (uint32_t)(in_slab * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
-    if (QYI_UNLIKELY(block >= counts->block_count))
-        return NULL;
-    *bytes = counts->block_bytes;
-    *start = (const char *)p - in_slab + (size_t)block * counts->block_bytes;
-    return (struct qyi_cell *)(counts->cells + ((size_t)block << counts->cell_shift));
+    struct qyi_counted counted;
+    return qyi_counted_at(&counted, qyi_region_offset(p)) ? qyi_counted_cell(&counted) : NULL;
 }
 
 /* False: there would be more than QYI_COUNT_MAX references. */

@@ -8,6 +8,7 @@
 #include "foreign.h"
 
 #include "alloc.h"
+#include "count.h"
 #include "fatal.h"
 #include "fork.h"
 #include "lock.h"
@@ -224,7 +225,9 @@ bool qyi_foreign_find(const void *p, struct qyi_foreign *found)
         *found = (struct qyi_foreign){.base = (void *)range->start, /* NOLINT(performance-no-int-to-ptr) */
                                       .bytes = range->bytes,
                                       .references = range->references,
-                                      .kind = range->kind};
+                                      .kind = range->kind,
+                                      .release = range->release,
+                                      .context = range->context};
     qyi_unlock(&registry.lock);
     return range != NULL;
 }
@@ -234,9 +237,12 @@ bool qyi_foreign_retain(const void *p, uint32_t count)
     qyi_fork_check();
     qyi_lock(&registry.lock);
     struct range *range = range_around((uintptr_t)p);
-    if (range != NULL && range->kind != QYI_FOREIGN_STATIC &&
-        __builtin_add_overflow(range->references, count, &range->references))
-        qyi_fatal_pointer("qy_retain", p, 0, "too many references");
+    if (range != NULL && range->kind != QYI_FOREIGN_STATIC) {
+        const uint32_t extra = range->references - 1;
+        if (count > (uint32_t)QYI_COUNT_MAX - extra)
+            qyi_fatal_pointer("qy_retain", p, 0, "too many references");
+        range->references += count;
+    }
     qyi_unlock(&registry.lock);
     return range != NULL;
 }
@@ -257,7 +263,10 @@ bool qyi_foreign_release(const void *p, uint32_t count)
         }
     }
     qyi_unlock(&registry.lock);
-    if (last.release != NULL)
+    if (last.release != NULL) {
+        const int saved_errno = errno;
         last.release((void *)last.start, last.bytes, last.context); /* NOLINT(performance-no-int-to-ptr) */
+        errno = saved_errno;
+    }
     return range != NULL;
 }

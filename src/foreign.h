@@ -17,14 +17,16 @@ enum qyi_foreign_kind {
     QYI_FOREIGN_STATIC,   /* neither: it outlives everybody */
 };
 
+typedef void qyi_foreign_release_fn(void *p, size_t bytes, void *context);
+
 struct qyi_foreign {
     void *base;
     size_t bytes;
     uint32_t references; /* 1 for static memory */
     enum qyi_foreign_kind kind;
+    qyi_foreign_release_fn *release;
+    void *context;
 };
-
-typedef void qyi_foreign_release_fn(void *p, size_t bytes, void *context);
 
 /*
  * Register a range, with one reference. Static ranges may overlap each other, and are joined then. Returns 0, EINVAL (empty, our own

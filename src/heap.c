@@ -510,11 +510,16 @@ bool qyi_heap_count_slab(uint32_t granule)
         qyi_lock(&heap->lock);
         const uint64_t entry = qyi_entry(granule);
         const bool found = qyi_entry_owner(entry) == owner; /* I3: now it stays so */
-        const size_t granules = qyi_classes[qyi_entry_class(entry)].granule_count;
+        const unsigned class = qyi_entry_class(entry);
+        const size_t granules = qyi_classes[class].granule_count;
         const bool done = found && qyi_region_reach_cells(granule, granules);
-        if (done && (entry & QYI_ENTRY_COUNTED) == 0) {
-            qyi_counts_set(granule, qyi_entry_class(entry));
+        /* A fork may have caught somebody between the flag and the opening: then it is done again. */
+        if (done && ((entry & QYI_ENTRY_COUNTED) == 0 || !qyi_counts_are_open(granule, class))) {
+            qyi_counts_set(granule, class);
+            /* release: pairs with qyi_entry_acquire */
+            atomic_thread_fence(memory_order_release);
             qyi_run_set_entries(granule, granules, entry | QYI_ENTRY_COUNTED);
+            qyi_counts_open(granule, class);
         }
         qyi_unlock(&heap->lock);
         if (found)

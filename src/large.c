@@ -4,6 +4,13 @@
  * A large block grows in place when the next granules are free; else its pages move to another run by mremap, which
  * costs a page-table entry per page instead of a copy. Moved pages keep a mapping of their own until they are freed, so
  * their number is bounded.
+ *
+ *     run     |<---------------- granules ---------------->|
+ *     block   |<---------- bytes ---------->|   headroom   |     never touched: address space only
+ *
+ * A block that had to move once will have to again: it gets headroom, inside its mapping, so that a block that grows in
+ * small steps moves a number of times that is logarithmic in its size. mremap moves a single mapping only, so a moved
+ * block does not grow in place beyond its headroom.
  */
 #include "large.h"
 
@@ -14,6 +21,8 @@
 
 /* Below this, copying is cheaper than changing mappings (measured: about equal at 512 KiB). */
 static const size_t MOVE_BYTES_MIN = 1 << 20;
+/* Of the size of a block that moves: 47 moves from 1 MiB to 256 MiB. */
+static const size_t HEADROOM_SHARE = 8;
 /* Every moved run adds two mappings at most; Linux allows 65530 in all, and other people need some. */
 static const uint32_t MOVED_MAX = 256;
 /* Beyond this, calloc lets the kernel zero memory that was used before, page by page when it is touched. */
@@ -82,38 +91,84 @@ void qyi_large_give(void *p)
     qyi_run_give(granule_of(p), large->granules);
 }
 
-/* Bring the contents to the target, a new large block. False: the target's memory has been lost. */
-static bool transfer(void *p, const struct qyi_large *large, void *target, size_t bytes)
+/*
+ * The first bytes of the target's pages have come from p; make the rest of its run part of their mapping, or give the
+ * headroom up. False: the target's memory has been lost, and the contents are at p again.
+ */
+static bool widen(void *p, void *target, struct qyi_large *large, size_t bytes)
 {
+    const size_t used = granules_for(large->bytes);
+    switch (qyi_os_widen(target, bytes, large->granules << QYI_GRANULE_SHIFT)) {
+    case QYI_MOVED: return true;
+    case QYI_NOT_MOVED: /* the block lies in two mappings: it will be copied the next time */
+        if (used < large->granules)
+            qyi_run_give(granule_of(target) + (uint32_t)used, large->granules - used);
+        large->granules = used;
+        return true;
+    default: memcpy(p, target, bytes); return false;
+    }
+}
+
+/* Bring the contents to the target, a new large block. False: the target's memory has been lost. */
+static bool transfer(void *p, void *target, size_t bytes)
+{
+    struct qyi_large *large = qyi_granule_record(granule_of(target));
+    const size_t run_bytes = large->granules << QYI_GRANULE_SHIFT;
     /* relaxed: a bound that may be exceeded a little */
-    if (bytes >= MOVE_BYTES_MIN && !large->patched &&
-        atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
-        switch (qyi_os_move(p, target, qyi_align_up(bytes, qyi_os_page_bytes))) {
-        case QYI_MOVED: {
-            struct qyi_large *target_large = qyi_granule_record(granule_of(target));
-            target_large->moved = true;
-            target_large->patched = target_large->bytes > bytes; /* what lies behind is still of the old mapping */
+    if (bytes >= MOVE_BYTES_MIN && atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
+        switch (qyi_os_move(p, target, bytes)) {
+        case QYI_MOVED:
+            large->moved = true;
             atomic_fetch_add_explicit(&moved_count, 1, memory_order_relaxed);
-            return true;
-        }
+            return bytes == run_bytes || widen(p, target, large, bytes);
         case QYI_NOT_MOVED: break;
         case QYI_MOVE_LOST: return false;
         }
     }
     memcpy(target, p, bytes);
+    if (run_bytes - large->bytes >= QYI_GRANULE_BYTES) /* headroom: nothing that was there before stays resident */
+        (void)qyi_os_purge((char *)target + large->bytes, run_bytes - large->bytes);
     return true;
 }
 
 /* Move the contents to a new run; the old one is given back. */
 static void *relocate(void *p, struct qyi_large *large, size_t bytes)
 {
-    void *target = qyi_large_take(bytes, 1, false);
+    const size_t usable = qyi_align_up(bytes, qyi_os_page_bytes);
+    const size_t headroom = bytes < MOVE_BYTES_MIN ? 0 : bytes / HEADROOM_SHARE;
+    void *target = qyi_large_take(usable + headroom, 1, false);
+    if (target == NULL && headroom != 0)
+        target = qyi_large_take(usable, 1, false);
     if (target == NULL)
         return NULL;
-    if (!transfer(p, large, target, qyi_min(large->bytes, bytes)))
+    struct qyi_large *target_large = qyi_granule_record(granule_of(target));
+    target_large->bytes = usable;
+    if (!transfer(p, target, qyi_min(large->bytes, usable)))
         return NULL; /* the target's granules are never used again: nothing is mapped there */
     qyi_large_give(p);
     return target;
+}
+
+/* Grow to granules where it is. False: it has to move. */
+static bool extend(uint32_t first, struct qyi_large *large, size_t granules)
+{
+    bool zeroed;
+    if (granules <= large->granules)
+        return true;
+    if (large->moved || !qyi_run_extend(first, large->granules, granules - large->granules, &zeroed))
+        return false;
+    large->granules = granules;
+    return true;
+}
+
+/* Give back what lies behind the first granules of the run. */
+static void shorten(uint32_t first, struct qyi_large *large, size_t granules)
+{
+    const size_t surplus = large->granules - granules;
+    large->granules = granules;
+    if (large->moved) /* if that is refused, the rest keeps a mapping of its own */
+        (void)qyi_os_refresh(qyi_granule_address(first + (uint32_t)granules), surplus << QYI_GRANULE_SHIFT);
+    qyi_run_give(first + (uint32_t)granules, surplus);
 }
 
 void *qyi_large_resize(void *p, size_t bytes)
@@ -121,21 +176,10 @@ void *qyi_large_resize(void *p, size_t bytes)
     struct qyi_large *large = qyi_large_at(p, "realloc");
     const size_t usable = qyi_align_up(bytes, qyi_os_page_bytes);
     const size_t granules = granules_for(usable);
-    const uint32_t first = granule_of(p);
-    if (granules < large->granules) {
-        const size_t before = large->granules;
-        large->granules = granules;
-        if (large->moved) /* if that is refused, the rest keeps a mapping of its own */
-            (void)qyi_os_refresh(qyi_granule_address(first + (uint32_t)granules), (before - granules)
-                                                                                      << QYI_GRANULE_SHIFT);
-        qyi_run_give(first + (uint32_t)granules, before - granules);
-    } else if (granules > large->granules) {
-        bool zeroed;
-        if (!qyi_run_extend(first, large->granules, granules - large->granules, &zeroed))
-            return relocate(p, large, bytes);
-        large->granules = granules;
-        large->patched = large->moved;
-    }
+    if (usable > large->bytes && !extend(granule_of(p), large, granules))
+        return relocate(p, large, bytes);
+    if (usable < large->bytes && granules < large->granules)
+        shorten(granule_of(p), large, granules);
     large->bytes = usable;
     return p;
 }

@@ -10,11 +10,10 @@
 
 /* The record of a large run's first granule. */
 struct qyi_large {
-    size_t bytes; /* usable: what was asked for, rounded up to pages */
-    size_t granules;
+    size_t bytes;         /* usable: what was asked for, rounded up to pages */
+    size_t granules;      /* of the run: room for bytes, and perhaps headroom */
     struct qyi_cell cell; /* its references */
     bool moved;           /* its pages came by mremap: their mapping does not merge with its neighbours */
-    bool patched; /* and it has grown since: its pages lie in several mappings, which mremap does not move together */
 };
 
 static_assert(sizeof(struct qyi_large) <= QYI_RECORD_BYTES, "a large run's record is a granule's record");

@@ -24,6 +24,7 @@ quarry_core_sources = \
 	src/reclaim.c src/reclaim.h \
 	src/fork.c src/fork.h \
 	src/large.c src/large.h \
+	src/pooled.c src/pooled.h \
 	src/alloc.c src/alloc.h \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
@@ -35,6 +36,16 @@ quarry_core_sources = \
 	src/slice.c \
 	src/slices.c src/slices.h \
 	src/chain.c \
+	src/pool.c src/pool.h \
+	src/pool_buffer.c \
+	src/pool_cache.c \
+	src/pool_depot.c \
+	src/arena.c \
+	src/segment.c src/segment.h \
+	src/sending.c src/sending.h \
+	src/io.c \
+	src/pass.c \
+	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c
 
@@ -84,12 +95,17 @@ endif
 
 quarryincludedir = $(includedir)/quarry
 quarryinclude_HEADERS = \
+	include/quarry/arena.h \
 	include/quarry/builder.h \
 	include/quarry/chain.h \
 	include/quarry/cursor.h \
+	include/quarry/io.h \
 	include/quarry/order.h \
+	include/quarry/pool.h \
 	include/quarry/quarry.h \
+	include/quarry/quarry.hpp \
 	include/quarry/ref.h \
-	include/quarry/slice.h
+	include/quarry/slice.h \
+	include/quarry/zerocopy.h
 
 EXTRA_DIST += src/README.md src/layers.txt

@@ -4,7 +4,7 @@
  * pthread mutexes cannot be used: after fork the child must be able to see whether a lock was held, by whom, and take
  * it away from a thread that no longer exists. Lock order, for the whole library:
  *
- *     heap (own) -> heap (the common one, or another's by try only) -> registry -> region -> meta
+ *     foreign -> heap (own) -> heap (the common one, or another's by try only) -> registry -> region -> meta
  */
 #ifndef QYI_LOCK_H
 #define QYI_LOCK_H

@@ -3,12 +3,13 @@
  *
  * I1  errno is the same after every function here.
  * I2  after start only mmap, munmap, mremap, mprotect, madvise and futex are called; the clock is read through the
- * vDSO. (A report that was asked for calls mincore too.)
+ * vDSO. (A report that was asked for calls mincore too, and pools call membarrier.)
  */
 #include "os.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,6 +20,9 @@
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -138,6 +142,11 @@ void *qyi_os_map_file(int fd, int64_t offset, size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+int qyi_os_memory_file(void)
+{
+    return memfd_create("quarry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 void qyi_os_unmap(void *start, size_t bytes)
 {
     const int saved_errno = errno;
@@ -169,6 +178,23 @@ enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes)
     return qyi_os_refresh(to, bytes) ? QYI_NOT_MOVED : QYI_MOVE_LOST;
 }
 
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes)
+{
+    const int saved_errno = errno;
+    char *tail = (char *)start + bytes;
+    const size_t tail_bytes = wide_bytes - bytes;
+    enum qyi_moved result = QYI_NOT_MOVED;
+    if (munmap(tail, tail_bytes) == 0) {
+        /* Another thread's mmap may get in between; then nothing of its is touched. */
+        if (mremap(start, bytes, wide_bytes, 0) != MAP_FAILED)
+            result = QYI_MOVED;
+        else if (!qyi_os_map_at(tail, tail_bytes))
+            result = QYI_MOVE_LOST;
+    }
+    errno = saved_errno;
+    return result;
+}
+
 size_t qyi_os_resident(void *start, size_t bytes)
 {
     enum { PAGES_AT_ONCE = 1024 }; /* little enough for a small stack */
@@ -192,6 +218,21 @@ void qyi_os_advise_huge(void *start, size_t bytes, bool huge)
     const int saved_errno = errno;
     madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     errno = saved_errno;
+}
+
+bool qyi_os_populate(void *start, size_t bytes)
+{
+    const int saved_errno = errno;
+    bool done = madvise(start, bytes, MADV_POPULATE_WRITE) == 0;
+    if (!done && errno == EINVAL) { /* before Linux 5.14 */
+        for (size_t at = 0; at < bytes; at += qyi_os_page_bytes) {
+            volatile char *p = (char *)start + at;
+            *p = *p;
+        }
+        done = true;
+    }
+    errno = saved_errno;
+    return done;
 }
 
 void *qyi_os_map_wiped(void)
@@ -228,4 +269,40 @@ void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count)
     const int saved_errno = errno;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
     errno = saved_errno;
+}
+
+void qyi_os_futex_wait_until(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    const int saved_errno = errno;
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / 1000000000),
+                                      .tv_nsec = (long)(deadline_ns % 1000000000)};
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, expected, &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
+    errno = saved_errno;
+}
+
+uint64_t qyi_os_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool membarrier(int command)
+{
+    const int saved_errno = errno;
+    const bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
+    errno = saved_errno;
+    return done;
+}
+
+bool qyi_os_barrier_prepare(void)
+{
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+bool qyi_os_barrier_others(void)
+{
+    /* Whether a forked child inherits the registration is not documented. */
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
+           (qyi_os_barrier_prepare() && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
 }

@@ -45,6 +45,9 @@ void qyi_os_unmap(void *start, size_t bytes);
 /* Part of a file, read-only and private; NULL and errno. offset is a multiple of the page size. */
 void *qyi_os_map_file(int fd, int64_t offset, size_t bytes);
 
+/* An empty file in memory, close-on-exec, that can be sealed; -1 and errno. */
+int qyi_os_memory_file(void);
+
 /* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
 bool qyi_os_purge(void *start, size_t bytes);
 
@@ -60,11 +63,24 @@ enum qyi_moved {
 /* Move the pages of [from, from + bytes) to to, which is committed; from stays mapped and reads as zero. */
 enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes);
 
+/*
+ * Make the mapping of the pages [start, start + bytes), which have one for themselves, include those that follow, up to
+ * wide_bytes; these read as zero then. QYI_NOT_MOVED: they keep a mapping of their own. QYI_MOVE_LOST: nothing of ours is
+ * mapped there any more.
+ */
+enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes);
+
 /* Bytes of mapped memory that have pages at this moment; start is page-aligned. 0 when the system does not say. */
 size_t qyi_os_resident(void *start, size_t bytes);
 
 /* Ask for huge pages (true) or for none (false). A refusal does not matter. */
 void qyi_os_advise_huge(void *start, size_t bytes, bool huge);
+
+/*
+ * Make all pages of accessible memory, without changing what is in them; where the kernel has no call for it, by touching them. False:
+ * it has no memory for them now.
+ */
+bool qyi_os_populate(void *start, size_t bytes);
 
 /* A page that reads as zero in children of fork; NULL when the kernel cannot do that. */
 void *qyi_os_map_wiped(void);
@@ -75,5 +91,18 @@ uint64_t qyi_os_now_ms(void);
 /* Sleep while *word == expected; may return early. */
 void qyi_os_futex_wait(_Atomic uint32_t *word, uint32_t expected);
 void qyi_os_futex_wake(_Atomic uint32_t *word, unsigned count);
+
+/* The same, until this time of qyi_os_now_ns at most. */
+void qyi_os_futex_wait_until(_Atomic uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Nanoseconds since some start; no system call. */
+uint64_t qyi_os_now_ns(void);
+
+/*
+ * Whether qyi_os_barrier_others can be had; and that call: every other thread of the process has passed a full memory barrier
+ * between its start and its end. False: the kernel refuses, and nothing can be said.
+ */
+bool qyi_os_barrier_prepare(void);
+bool qyi_os_barrier_others(void);
 
 #endif

@@ -32,6 +32,7 @@ enum {
     SLOW_CALLS_BEFORE_ANY = 64,          /* small programs end before */
     PURGE_DELAY_MAX_MS = 30 * 60 * 1000, /* a frame's clock wraps after twice that */
     TICK_MIN_MS = 20,
+    LIMIT_INTERVAL_MS = 250,
     TICKS_PER_DELAY = 4,
     TRY_COUNT = 1000,
     BACKGROUND_IDLE_TICKS = 12,
@@ -39,8 +40,9 @@ enum {
 };
 
 static struct {
-    _Atomic uint64_t next_ms; /* when the next tick is due */
-    _Atomic bool background;  /* the thread runs */
+    _Atomic uint64_t next_ms;       /* when the next tick is due */
+    _Atomic uint64_t next_limit_ms; /* and the next look at how much is dirty */
+    _Atomic bool background;        /* the thread runs */
 } reclaim;
 
 static uint64_t interval_ms(void)
@@ -119,9 +121,21 @@ static void start_background(void)
     errno = saved_errno;
 }
 
+/* Between ticks, but not all the time: what comes and goes quickly is better kept than given back and faulted in anew. */
+static void limit_dirty(uint64_t now_ms)
+{
+    uint64_t due = atomic_load_explicit(&reclaim.next_limit_ms, memory_order_relaxed);
+    /* relaxed: the exchange only elects one thread to do the work */
+    if (QYI_UNLIKELY(now_ms >= due) && qyi_options.purge_delay_ms != UINT32_MAX &&
+        atomic_compare_exchange_strong_explicit(&reclaim.next_limit_ms, &due, now_ms + LIMIT_INTERVAL_MS,
+                                                memory_order_relaxed, memory_order_relaxed))
+        qyi_region_limit_dirty(now_ms);
+}
+
 void qyi_reclaim_tick_now(struct qyi_magazines *mine)
 {
     const uint64_t now_ms = qyi_os_now_ms();
+    limit_dirty(now_ms);
     uint64_t due = atomic_load_explicit(&reclaim.next_ms, memory_order_relaxed);
     /* relaxed: the exchange only elects one thread to do the work */
     if (QYI_LIKELY(now_ms < due) ||

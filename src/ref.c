@@ -4,6 +4,7 @@
  *     slab with cells     the block's cell                       (inline)
  *     slab without        all its blocks have one owner each; retaining one gives the slab cells
  *     large run           the cell in its record
+ *     pooled buffers      the buffer's cell, found in the same way as a slab's
  *     other memory        the registry, or EINVAL
  */
 #include "ref.h"
@@ -15,6 +16,7 @@
 #include "fork.h"
 #include "heap.h"
 #include "large.h"
+#include "pooled.h"
 #include "sizeclass.h"
 
 #include <errno.h>
@@ -75,18 +77,28 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
         add(&large->cell, p, count);
         return 0;
     }
+    if ((entry & QYI_ENTRY_POOLED) != 0)
+        return fail(EINVAL); /* between the buffers, or in none, or qyi_retain_fast would have found the cell */
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
+    if (count == 0)
+        return 0;
     qyi_fork_check();
-    if ((entry & QYI_ENTRY_COUNTED) == 0 && !qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
+    if (!qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
         return fail(ENOMEM);
     add(qyi_cell_of(p), p, count);
     return 0;
 }
 
+/* The caller has the last reference to the block. It may start in another granule than the one that led to it. */
+static void free_block(void *start)
+{
+    qyi_free_last(start, qyi_entry(granule_of(start)));
+}
+
 /* Drop count references to the block that starts at start; p is what the caller gave. */
-static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start, uint64_t entry)
+static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start)
 {
     const enum qyi_dropped dropped = cell != NULL ? qyi_count_drop(cell, count)
                                      : count == 1 ? QYI_DROPPED_LAST
@@ -94,13 +106,29 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
     if (dropped == QYI_DROPPED_MORE)
         qyi_too_many_releases(p);
     if (dropped == QYI_DROPPED_LAST)
-        qyi_free_last(start, entry);
+        free_block(start);
 }
 
 QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 {
+    if ((entry & QYI_ENTRY_POOLED) != 0) {
+        struct qyi_pooled *run = qyi_pooled_of(p, entry);
+        qyi_pooled_end(run, qyi_pooled_start(p, run));
+        return 0;
+    }
     const struct qyi_place place = qyi_place_of(p, entry);
-    qyi_free_last(qyi_place_start(&place), entry);
+    free_block(qyi_place_start(&place));
+    return 0;
+}
+
+QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+{
+    if (entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0)
+        return qyi_release_slow(p, 1);
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (!qyi_place_is_block(&place))
+        return fail(EINVAL);
+    free_block(qyi_place_start(&place));
     return 0;
 }
 
@@ -116,13 +144,20 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
         struct qyi_large *large = large_around(p, &start);
         if (large == NULL)
             return fail(EINVAL);
-        drop(&large->cell, count, p, start, entry);
+        drop(&large->cell, count, p, start);
+        return 0;
+    }
+    if ((entry & QYI_ENTRY_POOLED) != 0) {
+        void *start = qyi_pooled_start(p, qyi_pooled_of(p, entry));
+        if (start == NULL)
+            return fail(EINVAL);
+        drop(qyi_cell_of(p), count, p, start);
         return 0;
     }
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
-    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place), entry);
+    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place));
     return 0;
 }
 
@@ -151,6 +186,13 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
             return fail(EINVAL) == 0;
         *target = (struct qyi_ref_target){
             .base = start, .bytes = large->bytes, .references = references_in(&large->cell), .writable = true};
+    } else if ((entry & QYI_ENTRY_POOLED) != 0) {
+        const struct qyi_pooled *run = qyi_pooled_of(p, entry);
+        void *start = qyi_pooled_start(p, run);
+        if (start == NULL)
+            return fail(EINVAL) == 0;
+        *target = (struct qyi_ref_target){
+            .base = start, .bytes = run->stride, .references = references_in(qyi_cell_of(p)), .writable = true};
     } else {
         const struct qyi_place place = qyi_place_of(p, entry);
         if (!qyi_place_is_block(&place))
@@ -162,15 +204,6 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
                                           .writable = true};
     }
     return true;
-}
-
-bool qyi_ref_is_unique(const void *p)
-{
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    const bool unique = qyi_ref_find(p, &target) && target.references == 1 && target.writable;
-    errno = saved_errno;
-    return unique;
 }
 
 /* ---- public names ---- */
@@ -197,7 +230,11 @@ int qy_release_n(const void *p, uint32_t count)
 
 bool qy_is_unique(const void *p)
 {
-    return qyi_ref_is_unique(p);
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool unique = qyi_ref_find(p, &target) && qyi_ref_is_sole(&target);
+    errno = saved_errno;
+    return unique;
 }
 
 uint32_t qy_refcount(const void *p)

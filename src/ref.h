@@ -15,26 +15,27 @@
 
 int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_release_slow(const void *p, uint32_t count);
-int qyi_release_last(const void *p, uint64_t entry); /* free the block around p, a slab's; returns 0 */
+int qyi_release_last(const void *p, uint64_t entry);      /* free the block around p, a slab's; returns 0 */
+int qyi_release_uncounted(const void *p, uint64_t entry); /* p's granule has no counted flag; 0, or -1 and errno */
 _Noreturn void qyi_too_many_references(const void *p);
 _Noreturn void qyi_too_many_releases(const void *p);
 
-/* The cell of p's block if it is a slab's that has cells; NULL otherwise. */
-QYI_INLINE struct qyi_cell *qyi_counted_cell(const void *p, uint64_t entry)
+/* The offset of p in the region, and the entry of its granule; 0 for memory that is not ours. */
+QYI_INLINE uint64_t qyi_ref_entry(const void *p, size_t *offset)
 {
-    return QYI_LIKELY((entry & QYI_ENTRY_COUNTED) != 0) ? qyi_cell_of(p) : NULL;
+    *offset = qyi_region_offset(p);
+    return QYI_LIKELY(qyi_region_has(*offset)) ? qyi_entry_acquire(*offset >> QYI_GRANULE_SHIFT) : 0;
 }
 
 /* True: done. Otherwise it is a case for qyi_retain_slow. */
 QYI_INLINE bool qyi_retain_fast(const void *p, uint32_t count)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
+    size_t offset;
+    struct qyi_counted counted;
+    if (QYI_UNLIKELY((qyi_ref_entry(p, &offset) & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!qyi_counted_to_share(&counted, offset)))
         return false;
-    struct qyi_cell *cell = qyi_counted_cell(p, qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT));
-    if (QYI_UNLIKELY(cell == NULL))
-        return false;
-    if (QYI_UNLIKELY(!qyi_count_add(cell, count)))
+    if (QYI_UNLIKELY(!qyi_count_add(qyi_counted_cell(&counted), count)))
         qyi_too_many_references(p);
     return true;
 }
@@ -48,27 +49,32 @@ QYI_INLINE int qyi_retain(const void *p, uint32_t count)
 /* 0 or -1 and errno. */
 QYI_INLINE int qyi_release(const void *p)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
-        return qyi_release_slow(p, 1);
-    const uint64_t entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
+    size_t offset;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
     if ((entry & QYI_ENTRY_COUNTED) != 0) {
-        struct qyi_cell *cell = qyi_cell_of(p);
-        if (QYI_UNLIKELY(cell == NULL))
+        struct qyi_counted counted;
+        if (QYI_UNLIKELY(!qyi_counted_at(&counted, offset)))
             return qyi_release_slow(p, 1);
-        if (QYI_UNLIKELY(qyi_count_drop(cell, 1) != QYI_DROPPED)) /* the last: see C4 */
+        if (QYI_UNLIKELY(qyi_count_drop(qyi_counted_cell(&counted), 1) != QYI_DROPPED)) /* the last: see C4 */
             return qyi_release_last(p, entry);
         return 0;
     }
     struct qyi_magazines *mine = qyi_my_magazines();
-    if (QYI_UNLIKELY((entry ^ mine->key) >= QYI_ENTRY_PLAIN_LIMIT))
-        return qyi_release_slow(p, 1);
-    const struct qyi_place place = qyi_place_of(p, entry);
-    struct qyi_magazine *magazine =
-        (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-    if (!qyi_place_is_block(&place) || QYI_UNLIKELY(!qyi_magazine_push(magazine, qyi_place_start(&place))))
-        return qyi_release_slow(p, 1);
-    return 0;
+    if (QYI_LIKELY((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)) {
+        /* A thread's own slabs are of one granule each. Usually p is the start of a block, and pushed as it is: what malloc
+         * returns next does not wait for multiplications then. */
+        const struct qyi_interior *interior =
+            (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+        const uint32_t within = offset % QYI_GRANULE_BYTES;
+        const uint32_t block = qyi_block_around(interior, within);
+        if (QYI_LIKELY(block * interior->bytes == within && block < interior->block_count)) {
+            struct qyi_magazine *magazine =
+                (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+            if (QYI_LIKELY(qyi_magazine_push(magazine, (void *)p)))
+                return 0;
+        }
+    }
+    return qyi_release_uncounted(p, entry);
 }
 
 /* What a pointer points into. */
@@ -83,7 +89,10 @@ struct qyi_ref_target {
 /* False and EINVAL: nothing that can be retained. */
 bool qyi_ref_find(const void *p, struct qyi_ref_target *target);
 
-/* The caller, who has a reference, is the only owner, and may write. */
-bool qyi_ref_is_unique(const void *p);
+/* Whoever has a reference to it is the only owner, and may write. */
+QYI_INLINE bool qyi_ref_is_sole(const struct qyi_ref_target *target)
+{
+    return target->references == 1 && target->writable;
+}
 
 #endif

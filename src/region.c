@@ -1,11 +1,11 @@
 /*
  * region.c: granule runs, the frames they lie in, and giving memory back. Layer 2.
  *
- * A frame is 2 MiB, one huge page, 32 granules. A run shorter than a frame lies within one; a longer one starts at a
+ * A frame is 2 MiB, one huge page, 64 granules. A run shorter than a frame lies within one; a longer one starts at a
  * frame and may end within one. Placement fills the fullest frame that fits, so that other frames become free as a
  * whole.
  *
- *     partial[n]   frames with n free granules, 1 to 31
+ *     partial[n]   frames with n free granules, 1 to 63
  *     whole        bitmap of the frames that are free altogether
  *     aging[]      frames with dirty granules, least recently visited first: one queue for whole frames, one for others
  *
@@ -15,7 +15,7 @@
  *
  * I1  free bit of a granule is set  <=>  its entry is 0 and no purge has it in hand.
  * I2  aged is a subset of dirty, dirty of free.
- * I3  a frame is on partial[popcount(free)] if that is 1 to 31, in `whole` if it is 32, and in one of the queues iff
+ * I3  a frame is on partial[popcount(free)] if that is 1 to 63, in `whole` if it is 64, and in one of the queues iff
  *     dirty != 0.
  * I4  entries are written before a run's address is known to anybody, and cleared while nobody else has it.
  *
@@ -32,12 +32,14 @@
 
 #include <string.h>
 
+#define ALL_GRANULES UINT64_MAX
+
 enum { NO_FRAME = 0 }; /* frame 0 holds tables, never payload */
 
 struct frame {
-    uint32_t free;                   /* a bit per granule */
-    uint32_t dirty;                  /* of these, the ones that may hold old bytes */
-    uint32_t aged;                   /* of these, the ones that were dirty at the last visit */
+    uint64_t free;                   /* a bit per granule */
+    uint64_t dirty;                  /* of these, the ones that may hold old bytes */
+    uint64_t aged;                   /* of these, the ones that were dirty at the last visit */
     uint32_t next, prev;             /* in partial[] */
     uint32_t aging_next, aging_prev; /* in a queue */
     uint16_t visited;                /* when it was put into its queue: milliseconds >> VISITED_SHIFT; wraps */
@@ -45,7 +47,7 @@ struct frame {
     uint8_t queue;                   /* 1 + number of the queue it is in, or 0 */
 };
 
-static_assert(sizeof(struct frame) == 32, "two frames to a cache line");
+static_assert(sizeof(struct frame) <= QYI_CACHE_LINE, "small beside what it describes");
 
 struct queue {
     uint32_t head, tail;
@@ -61,7 +63,7 @@ struct purge {
     uint32_t thread; /* qyi_lock_me */
     uint32_t first;  /* a frame */
     size_t count;    /* whole frames, or 1 */
-    uint32_t bits;   /* granules of each frame */
+    uint64_t bits;   /* granules of each frame */
 };
 
 QYI_LINE_ALIGNED struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
@@ -74,6 +76,8 @@ static const size_t TABLE_STEP = (size_t)64 << 10;
 static const size_t CELLS_STEP = (size_t)1280 << 10;
 static const unsigned FRAMES_TRIED = 8; /* of each fullness, before an emptier one is looked at */
 static const size_t PURGE_FRAMES_AT_ONCE = 32;
+static const size_t DIRTY_BYTES_MIN = (size_t)8 << 20;
+static const size_t DIRTY_SHARE = 8;
 enum { VISITED_SHIFT = 4 };
 
 static struct {
@@ -211,11 +215,11 @@ static void frame_relist(uint32_t number)
 }
 
 /* Take granules of a frame; returns those of them that are dirty. */
-static uint32_t frame_take(uint32_t number, uint32_t bits)
+static uint64_t frame_take(uint32_t number, uint64_t bits)
 {
     struct frame *frame = frame_at(number);
     qyi_assert((frame->free & bits) == bits);
-    const uint32_t dirty = frame->dirty & bits;
+    const uint64_t dirty = frame->dirty & bits;
     frame->free &= ~bits;
     frame->dirty &= ~bits;
     frame->aged &= ~bits;
@@ -225,7 +229,7 @@ static uint32_t frame_take(uint32_t number, uint32_t bits)
     return dirty;
 }
 
-static void frame_give(uint32_t number, uint32_t bits, uint32_t dirty, uint64_t now_ms)
+static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty, uint64_t now_ms)
 {
     struct frame *frame = frame_at(number);
     qyi_assert((frame->free & bits) == 0);
@@ -239,17 +243,17 @@ static void frame_give(uint32_t number, uint32_t bits, uint32_t dirty, uint64_t 
 }
 
 /* The granules [first, first + count) of the region that lie in the frame of first. */
-static uint32_t frame_bits(uint32_t first, size_t count, size_t *taken)
+static uint64_t frame_bits(uint32_t first, size_t count, size_t *taken)
 {
     const unsigned from = first % QYI_FRAME_GRANULES;
     *taken = qyi_min(count, QYI_FRAME_GRANULES - from);
-    return (uint32_t)qyi_mask64(from, (unsigned)*taken);
+    return qyi_mask64(from, (unsigned)*taken);
 }
 
 /* ---- finding room ---- */
 
 /* The positions in a word where count consecutive bits are set. */
-static uint32_t run_starts(uint32_t bits, size_t count)
+static uint64_t run_starts(uint64_t bits, size_t count)
 {
     while (count > 1 && bits != 0) {
         const size_t half = count / 2;
@@ -259,10 +263,11 @@ static uint32_t run_starts(uint32_t bits, size_t count)
     return bits;
 }
 
-/* The granules of a frame whose address is a multiple of align granules (at most 32): frames are aligned themselves. */
-static uint32_t aligned_positions(size_t align)
+/* The granules of a frame whose address is a multiple of align granules (at most a frame): frames are aligned themselves. */
+static uint64_t aligned_positions(size_t align)
 {
-    static const uint32_t every[] = {0xffffffff, 0x55555555, 0x11111111, 0x01010101, 0x00010001, 0x00000001};
+    static const uint64_t every[] = {0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+                                     0x0001000100010001, 0x0000000100000001, 0x0000000000000001};
     return every[qyi_log2(align)];
 }
 
@@ -270,8 +275,8 @@ static uint32_t aligned_positions(size_t align)
 static uint32_t fit_in_frame(uint32_t number, size_t granules, size_t align)
 {
     const struct frame *frame = frame_at(number);
-    const uint32_t allowed = aligned_positions(align);
-    uint32_t starts = run_starts(frame->dirty, granules) & allowed;
+    const uint64_t allowed = aligned_positions(align);
+    uint64_t starts = run_starts(frame->dirty, granules) & allowed;
     if (starts == 0)
         starts = run_starts(frame->free, granules) & allowed;
     return starts == 0 ? 0 : number * QYI_FRAME_GRANULES + qyi_ctz(starts);
@@ -321,7 +326,7 @@ static uint32_t fit_in_whole(size_t granules, size_t align)
 {
     const size_t frames = granules / QYI_FRAME_GRANULES;
     const size_t rest = granules % QYI_FRAME_GRANULES;
-    const uint32_t rest_bits = rest == 0 ? 0 : (uint32_t)qyi_mask64(0, (unsigned)rest);
+    const uint64_t rest_bits = rest == 0 ? 0 : qyi_mask64(0, (unsigned)rest);
     if (frames == 0 && align <= QYI_FRAME_GRANULES && region.aging[WHOLE_FRAMES].tail != NO_FRAME)
         return region.aging[WHOLE_FRAMES].tail *
                QYI_FRAME_GRANULES; /* the most recently freed: resident, perhaps in cache */
@@ -383,7 +388,7 @@ static bool advance_frontier(size_t frames)
         frame_end = region.frame_end + (uint32_t)frames;
     advise(region.payload.start + before, region.payload.committed - before);
     for (uint32_t number = region.frame_end; number < frame_end; number++)
-        frame_give(number, UINT32_MAX, 0, 0);
+        frame_give(number, ALL_GRANULES, 0, 0);
     region.frame_end = frame_end;
     /* relaxed: for those who walk the entries, which are 0 beyond what is in use */
     atomic_store_explicit(&qyi_region.end, frame_end * QYI_FRAME_GRANULES, memory_order_relaxed);
@@ -422,7 +427,7 @@ static bool take_granules(uint32_t first, size_t granules)
     bool zeroed = true;
     while (granules > 0) {
         size_t taken;
-        const uint32_t bits = frame_bits(first, granules, &taken);
+        const uint64_t bits = frame_bits(first, granules, &taken);
         if (frame_take(first / QYI_FRAME_GRANULES, bits) != 0)
             zeroed = false;
         first += (uint32_t)taken;
@@ -454,7 +459,7 @@ void qyi_run_give(uint32_t first, size_t granules)
     clear_entries(first, granules);
     while (granules > 0) {
         size_t taken;
-        const uint32_t bits = frame_bits(first, granules, &taken);
+        const uint64_t bits = frame_bits(first, granules, &taken);
         frame_give(first / QYI_FRAME_GRANULES, bits, bits, now_ms);
         first += (uint32_t)taken;
         granules -= taken;
@@ -466,7 +471,7 @@ static bool all_free(uint32_t first, size_t granules)
 {
     while (granules > 0) {
         size_t taken;
-        const uint32_t bits = frame_bits(first, granules, &taken);
+        const uint64_t bits = frame_bits(first, granules, &taken);
         if (first / QYI_FRAME_GRANULES >= region.frame_end ||
             (frame_at(first / QYI_FRAME_GRANULES)->free & bits) != bits)
             return false;
@@ -505,10 +510,10 @@ static bool is_due(const struct frame *frame, uint64_t now_ms, uint64_t age_ms)
 }
 
 /* Visit a frame that is due. Returns the granules to purge now; age 0: all dirty ones. */
-static uint32_t visit(uint32_t number, uint64_t now_ms, uint64_t age_ms)
+static uint64_t visit(uint32_t number, uint64_t now_ms, uint64_t age_ms)
 {
     struct frame *frame = frame_at(number);
-    const uint32_t ripe = age_ms == 0 ? frame->dirty : frame->aged;
+    const uint64_t ripe = age_ms == 0 ? frame->dirty : frame->aged;
     const unsigned queue = frame->queue;
     frame->aged = frame->dirty;
     frame->visited = (uint16_t)(now_ms >> VISITED_SHIFT);
@@ -521,22 +526,22 @@ static uint32_t visit(uint32_t number, uint64_t now_ms, uint64_t age_ms)
  * Take in hand what is ripe in the next frame that is due and, with a whole frame, in neighbours that are whole and due
  * too: these go in one call. False: no frame is due.
  */
-static bool take_ripe(unsigned which, uint64_t now_ms, uint64_t age_ms, struct purge *purge)
+static bool take_ripe(unsigned which, uint64_t now_ms, uint64_t age_ms, size_t frames_most, struct purge *purge)
 {
     uint32_t number = region.aging[which].head;
     *purge = (struct purge){.next = region.purges_under_way, .thread = qyi_lock_me(), .first = number};
-    const size_t most = which == WHOLE_FRAMES ? PURGE_FRAMES_AT_ONCE : 1;
+    const size_t most = which == WHOLE_FRAMES ? frames_most : 1;
     bool visited = false;
     while (purge->count < most && number != NO_FRAME && number < region.frame_end) {
         const struct frame *frame = frame_at(number);
         if (frame->queue != which + 1 || !is_due(frame, now_ms, age_ms / 2))
             break;
-        const uint32_t ripe = visit(number, now_ms, age_ms);
+        const uint64_t ripe = visit(number, now_ms, age_ms);
         visited = true;
         if (ripe == 0 || (which == WHOLE_FRAMES && ripe != frame->dirty))
             break;
         /* Clean granules of a whole frame go along: one range, and its tables with it. */
-        purge->bits = which == WHOLE_FRAMES ? UINT32_MAX : ripe;
+        purge->bits = which == WHOLE_FRAMES ? ALL_GRANULES : ripe;
         frame_take(number, purge->bits);
         purge->count++;
         number++;
@@ -564,16 +569,16 @@ static void purge_tables(uint32_t first, size_t frames)
 
 static bool purge_run(const struct purge *purge)
 {
-    uint32_t bits = purge->bits;
+    uint64_t bits = purge->bits;
     bool done = true;
     while (bits != 0) {
         const unsigned from = qyi_ctz(bits);
-        const unsigned count = qyi_ctz(~(uint64_t)(bits >> from));
+        const unsigned count = bits >> from == UINT64_MAX ? 64 : qyi_ctz(~(bits >> from));
         const size_t bytes = (purge->count - 1) * QYI_FRAME_BYTES + ((size_t)count << QYI_GRANULE_SHIFT);
         done &= qyi_os_purge(qyi_granule_address(purge->first * QYI_FRAME_GRANULES + from), bytes);
-        bits &= ~(uint32_t)qyi_mask64(from, count);
+        bits &= ~qyi_mask64(from, count);
     }
-    if (purge->bits == UINT32_MAX)
+    if (purge->bits == ALL_GRANULES)
         purge_tables(purge->first, purge->count);
     return done;
 }
@@ -600,29 +605,50 @@ static size_t finish_purge(const struct purge *purge, bool done, uint64_t now_ms
     return bytes;
 }
 
+/* The next purge of a queue. Returns its bytes; *more: it was not the last one. */
+static size_t purge_next(unsigned which, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
+{
+    struct purge purge;
+    qyi_lock(&region.lock);
+    const bool visited = take_ripe(which, now_ms, age_ms, frames_most, &purge);
+    qyi_unlock(&region.lock);
+    *more = visited;
+    if (!visited || purge.count == 0)
+        return 0;
+    const bool done = purge_run(&purge);
+    qyi_lock(&region.lock);
+    const size_t bytes = finish_purge(&purge, done, now_ms);
+    qyi_unlock(&region.lock);
+    *more = bytes != 0; /* refused: it would be refused again */
+    return bytes;
+}
+
 size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms)
 {
     size_t total = 0;
     for (unsigned which = 0; which < QUEUE_COUNT; which++) {
-        for (;;) {
-            struct purge purge;
-            qyi_lock(&region.lock);
-            const bool visited = take_ripe(which, now_ms, age_ms, &purge);
-            qyi_unlock(&region.lock);
-            if (!visited)
-                break;
-            if (purge.count == 0)
-                continue;
-            const bool done = purge_run(&purge);
-            qyi_lock(&region.lock);
-            const size_t bytes = finish_purge(&purge, done, now_ms);
-            qyi_unlock(&region.lock);
-            if (bytes == 0)
-                return total; /* refused: it would be refused again */
-            total += bytes;
-        }
+        bool more = true;
+        while (more)
+            total += purge_next(which, now_ms, age_ms, PURGE_FRAMES_AT_ONCE, &more);
     }
     return total;
+}
+
+/* What is dirty beyond this is purged without waiting: a share of what is in use, so that large processes need not purge
+ * all the time, and room enough that small ones never do. */
+static size_t dirty_limit(void)
+{
+    const size_t used = (size_t)(region.frame_end - region.frame_first) * QYI_FRAME_GRANULES - region.free_granules;
+    return (DIRTY_BYTES_MIN >> QYI_GRANULE_SHIFT) + used / DIRTY_SHARE;
+}
+
+void qyi_region_limit_dirty(uint64_t now_ms)
+{
+    for (unsigned which = 0; which < QUEUE_COUNT; which++) {
+        bool more = true;
+        while (more && region.dirty_granules > dirty_limit())
+            (void)purge_next(which, now_ms, 0, 1, &more);
+    }
 }
 
 size_t qyi_region_dirty(void)
@@ -780,10 +806,10 @@ static void rebuild_frames(void)
     for (uint32_t number = region.frame_first; number < region.frame_end; number++) {
         *frame_at(number) = (struct frame){0};
         *whole_word(number) &= ~((uint64_t)1 << number % 64);
-        uint32_t free = 0;
+        uint64_t free = 0;
         for (unsigned i = 0; i < QYI_FRAME_GRANULES; i++) {
             if (qyi_entry((size_t)number * QYI_FRAME_GRANULES + i) == 0)
-                free |= (uint32_t)1 << i;
+                free |= (uint64_t)1 << i;
         }
         if (free != 0)
             frame_give(number, free, free, now_ms);

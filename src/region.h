@@ -5,7 +5,7 @@
  *      | zeros | entries | gap | records | gap | bitmaps | gap | cells | gap | frames | gap | metadata | gap |
  *        granule | granule | ... | frontier ... end
  *
- * Everything is found by index: granule number = (p - base) >> 16. The tables come first, so the address of the entries
+ * Everything is found by index: granule number = (p - base) >> 15. The tables come first, so the address of the entries
  * is the base itself.
  *
  * An entry describes a granule, in one word that free reads and compares with its heap's key:
@@ -26,7 +26,7 @@
 enum {
     QYI_FRAME_SHIFT = 21, /* a huge page */
     QYI_FRAME_BYTES = 1 << QYI_FRAME_SHIFT,
-    QYI_FRAME_GRANULES = QYI_FRAME_BYTES / QYI_GRANULE_BYTES, /* 32: a frame's granules are the bits of a word */
+    QYI_FRAME_GRANULES = QYI_FRAME_BYTES / QYI_GRANULE_BYTES, /* 64: a frame's granules are the bits of a word */
 
     QYI_ENTRY_CLASS_SHIFT = 5,
     QYI_ENTRY_OFFSET_SHIFT = 13,
@@ -37,6 +37,7 @@ enum {
 
 #define QYI_ENTRY_LARGE ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT)   /* a run that holds a single block */
 #define QYI_ENTRY_COUNTED ((uint64_t)2 << QYI_ENTRY_FLAGS_SHIFT) /* a slab some of whose blocks have been retained */
+#define QYI_ENTRY_POOLED ((uint64_t)4 << QYI_ENTRY_FLAGS_SHIFT)  /* buffers of a pool, see pooled.h; counted too */
 #define QYI_ENTRY_PLAIN_LIMIT \
     ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* entry ^ key is below: ours, and nothing unusual */
 #define QYI_ENTRY_OWNERS_MAX ((uint32_t)1 << (64 - QYI_ENTRY_OWNER_SHIFT))
@@ -49,10 +50,10 @@ enum {
 /* The base is followed by so many zeros, and these by the entries. */
 enum { QYI_ZEROS_BYTES = 4096 };
 
-enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 1024 };
+enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 512 };
 
 /* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. */
-enum { QYI_CELLS_BYTES = 20 << 10 };
+enum { QYI_CELLS_BYTES = 10 << 10 };
 
 struct qyi_region {
     /* constant once set; read without synchronisation: that happens before there is a second thread, for which malloc
@@ -171,6 +172,9 @@ void qyi_run_set_entries(uint32_t first, size_t granules, uint64_t entry);
  * given back. Takes the region lock for short times only.
  */
 size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms);
+
+/* Purge without waiting what is dirty beyond a share of what is in use. Takes the region lock for short times only. */
+void qyi_region_limit_dirty(uint64_t now_ms);
 
 /* Bytes of free memory that may be resident. */
 size_t qyi_region_dirty(void);

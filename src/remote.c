@@ -14,7 +14,7 @@
 #include "slab.h"
 
 /* What the table may keep from its owners. */
-static const size_t HELD_BYTES_MAX = 256 << 10;
+static const size_t HELD_BYTES_MAX = 64 << 10;
 
 static _Noreturn void fail(const void *p, unsigned class, const char *reason)
 {

@@ -14,7 +14,7 @@
 #include "base.h"
 
 enum {
-    QYI_GRANULE_SHIFT = 16,
+    QYI_GRANULE_SHIFT = 15,
     QYI_GRANULE_BYTES = 1 << QYI_GRANULE_SHIFT,
 
     QYI_STEP_BYTES = 16,  /* the finest distance of classes, and the least alignment */
@@ -34,7 +34,7 @@ enum {
     QYI_OWN_LOG2 = 10,
     QYI_OWN_CLASS_COUNT = QYI_FINE_COUNT + ((QYI_OWN_LOG2 - QYI_FINE_LOG2) << QYI_PER_DOUBLING_LOG2),
 
-    QYI_SLAB_BLOCKS_MAX = QYI_GRANULE_BYTES / QYI_STEP_BYTES, /* 4096 */
+    QYI_SLAB_BLOCKS_MAX = QYI_GRANULE_BYTES / QYI_STEP_BYTES, /* 2048 */
     QYI_SLAB_BLOCKS_WANTED = 4, /* fewer blocks would make slabs come and go; more would spread them */
 };
 

@@ -52,7 +52,9 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
 {
     const uint64_t entry = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
     bool zeroed;
-    const uint32_t granule = qyi_run_take(qyi_classes[class].granule_count, 1, entry, &zeroed);
+    /* Blocks whose size is a multiple of more than a granule, a power of two, are aligned to it (to as much as is promised). */
+    const size_t align = qyi_max(1, (size_t)1 << qyi_classes[class].shift >> QYI_GRANULE_SHIFT);
+    const uint32_t granule = qyi_run_take(qyi_classes[class].granule_count, align, entry, &zeroed);
     if (granule == 0)
         return NULL;
     struct qyi_slab *slab = qyi_slab_at(granule);

@@ -86,16 +86,20 @@ qy_slice qy_slice_copy(const void *bytes, size_t length)
 
 qy_slice qy_slice_adopt(void *p, size_t length)
 {
-    if (length == 0) {
-        qyi_free(p);
-        return empty;
-    }
     struct qyi_ref_target target;
+    if (p == NULL && length == 0)
+        return empty;
     if (!qyi_ref_find(p, &target))
         return empty;
     if (target.base != p || target.foreign)
         return fail(EINVAL);
-    return length <= target.bytes ? make(p, length) : fail(ERANGE);
+    if (length > target.bytes)
+        return fail(ERANGE);
+    if (length == 0) {
+        qyi_release(p);
+        return empty;
+    }
+    return make(p, length);
 }
 
 void *qy_slice_into_raw(qy_slice *slice)
@@ -299,16 +303,18 @@ static bool copy_out(qy_slice *slice)
 
 void *qy_slice_make_mut(qy_slice *slice)
 {
-    if (slice->iov_len == 0)
+    struct qyi_ref_target target;
+    if (slice->iov_len == 0 || !qyi_ref_find(slice->iov_base, &target))
         return NULL;
-    return qyi_ref_is_unique(slice->iov_base) || copy_out(slice) ? slice->iov_base : NULL;
+    return qyi_ref_is_sole(&target) || copy_out(slice) ? slice->iov_base : NULL;
 }
 
 void *qy_slice_try_mut(const qy_slice *slice)
 {
-    if (slice->iov_len == 0)
+    struct qyi_ref_target target;
+    if (slice->iov_len == 0 || !qyi_ref_find(slice->iov_base, &target))
         return NULL;
-    if (qyi_ref_is_unique(slice->iov_base))
+    if (qyi_ref_is_sole(&target))
         return slice->iov_base;
     errno = EBUSY;
     return NULL;
@@ -323,6 +329,8 @@ int qy_slice_compact(qy_slice *slice, unsigned min_percent)
         return -1;
     if (slice->iov_len / 100.0 >= target.bytes / 10000.0 * min_percent)
         return 0;
+    if (target.bytes <= qyi_good_size(qyi_align_up(slice->iov_len, QYI_CACHE_LINE)))
+        return 0; /* the copy's block would be no smaller */
     return copy_out(slice) ? 1 : -1;
 }
 

@@ -8,52 +8,68 @@
 
 #include "slices.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
 static const qy_slice empty;
 
-static struct qyi_block block_around(const void *p)
+/* A message's slices are cleared in less time than a call of memset takes. */
+static void forget(qy_slice *slices, size_t count)
 {
-    struct qyi_block block = {.start = p};
-    if (qyi_block_find(p, &block))
-        return block;
-    struct qyi_ref_target target;
-    const int saved_errno = errno;
-    if (qyi_ref_find(p, &target))
-        block = (struct qyi_block){.start = target.base, .bytes = target.bytes};
-    errno = saved_errno;
-    return block;
+    if (count > 16) {
+        memset(slices, 0, count * sizeof *slices);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        slices[i] = empty;
+        __asm__ volatile("" : : : "memory"); /* or the compiler calls memset */
+    }
 }
 
-/* How many of the slices, from the first on, lie in a block. Four comparisons are one branch: slices of one message mostly
- * share a block. */
+static QYI_NOINLINE struct qyi_block block_slow(const void *p)
+{
+    struct qyi_ref_target target;
+    const int saved_errno = errno;
+    const bool found = qyi_ref_find(p, &target);
+    errno = saved_errno;
+    return found ? (struct qyi_block){.start = target.base, .bytes = target.bytes} : (struct qyi_block){.start = p};
+}
+
+QYI_INLINE struct qyi_block block_around(const void *p, bool to_share)
+{
+    struct qyi_block block;
+    return qyi_block_find(p, to_share, &block) ? block : block_slow(p);
+}
+
+/* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
 QYI_INLINE size_t run_length(const struct qyi_block *block, const qy_slice *slices, size_t count)
 {
     size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
+    for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
         const size_t a =
             qyi_max(qyi_block_offset(block, slices[i].iov_base), qyi_block_offset(block, slices[i + 1].iov_base));
         const size_t b =
             qyi_max(qyi_block_offset(block, slices[i + 2].iov_base), qyi_block_offset(block, slices[i + 3].iov_base));
-        if (QYI_UNLIKELY(qyi_max(a, b) >= block->bytes))
+        if (qyi_max(a, b) >= block->bytes)
             break;
     }
     while (i < count && qyi_block_offset(block, slices[i].iov_base) < block->bytes)
         i++;
-    return i;
+    return qyi_max(i, 1);
 }
 
-/* The block of the first slice, and how many lie in it: at least that one, at most QYI_COUNT_MAX. */
-static size_t first_run(const qy_slice *slices, size_t count, struct qyi_block *block)
+QYI_INLINE int retain_run(const struct qyi_block *block, const void *p, uint32_t count)
 {
-    *block = block_around(slices->iov_base);
-    return qyi_max(run_length(block, slices, qyi_min(count, QYI_COUNT_MAX)), 1);
+    if (QYI_UNLIKELY(block->cell == NULL))
+        return qyi_retain_slow(p, count);
+    qyi_block_retain(block, p, count);
+    return 0;
 }
 
-QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, size_t count)
+QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, uint32_t count)
 {
-    const enum qyi_dropped dropped = qyi_count_drop(block->cell, (uint32_t)count);
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
         return;
     if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
@@ -61,62 +77,55 @@ QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, si
     (void)qyi_release_last(p, block->entry);
 }
 
+QYI_INLINE void release_run(const struct qyi_block *block, const void *p, uint32_t count)
+{
+    if (QYI_LIKELY(block->cell != NULL))
+        release_counted(block, p, count);
+    else
+        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
+}
+
+/* A run has at most this many references. */
+static const size_t RUN_MAX = QYI_COUNT_MAX;
+
 static QYI_NOINLINE void release_runs(const qy_slice *slices, size_t count)
 {
-    while (count != 0) {
-        const void *p = slices->iov_base;
-        struct qyi_block block;
-        const size_t length = first_run(slices, count, &block);
-        if (block.cell != NULL)
-            release_counted(&block, p, length);
-        else
-            (void)(length == 1 ? qyi_release(p) : qyi_release_slow(p, (uint32_t)length));
+    while (count > 1) {
+        const struct qyi_block block = block_around(slices->iov_base, false);
+        const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
+        release_run(&block, slices->iov_base, (uint32_t)length);
         slices += length;
         count -= length;
     }
+    if (count != 0)
+        (void)qyi_release(slices->iov_base);
 }
 
-static QYI_NOINLINE int retain_runs(const qy_slice *slices, size_t count)
-{
-    for (size_t done = 0; done < count;) {
-        const void *p = slices[done].iov_base;
-        struct qyi_block block;
-        const size_t length = first_run(&slices[done], count - done, &block);
-        if (block.cell != NULL) {
-            qyi_block_retain(&block, p, length);
-        } else if (qyi_retain_slow(p, (uint32_t)length) != 0) {
-            const int error = errno;
-            release_runs(slices, done);
-            errno = error;
-            return -1;
-        }
-        done += length;
-    }
-    return 0;
-}
-
-/* Most arrays are short and of one block. */
-QYI_INLINE bool is_one_run(const qy_slice *slices, size_t count, struct qyi_block *block)
-{
-    return count - 1 < QYI_COUNT_MAX && qyi_block_find(slices->iov_base, block) &&
-           QYI_LIKELY(run_length(block, slices, count) == count);
-}
-
+/* Most arrays are short and of one block, and need no loop over runs. */
 void qyi_slices_release(const qy_slice *slices, size_t count)
 {
     struct qyi_block block;
-    if (is_one_run(slices, count, &block))
-        release_counted(&block, slices->iov_base, count);
+    if (QYI_LIKELY(count - 1 < RUN_MAX && qyi_block_find(slices->iov_base, false, &block)) &&
+        run_length(&block, slices, count) == count)
+        release_counted(&block, slices->iov_base, (uint32_t)count);
     else
         release_runs(slices, count);
 }
 
 int qyi_slices_retain(const qy_slice *slices, size_t count)
 {
-    struct qyi_block block;
-    if (!is_one_run(slices, count, &block))
-        return retain_runs(slices, count);
-    qyi_block_retain(&block, slices->iov_base, count);
+    for (size_t done = 0; done < count;) {
+        const void *first = slices[done].iov_base;
+        const struct qyi_block block = block_around(first, true);
+        const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
+        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
+            const int error = errno;
+            qyi_slices_release(slices, done);
+            errno = error;
+            return -1;
+        }
+        done += length;
+    }
     return 0;
 }
 
@@ -126,62 +135,93 @@ size_t qyi_slices_following(const qy_slice *slices, size_t count)
     while (length < count &&
            (char *)slices[length - 1].iov_base + slices[length - 1].iov_len == slices[length].iov_base)
         length++;
-    struct qyi_block block;
-    return length == 1 ? 1 : first_run(slices, length, &block);
+    if (length == 1)
+        return 1;
+    const struct qyi_block block = block_around(slices->iov_base, false);
+    return run_length(&block, slices, qyi_min(length, RUN_MAX));
 }
 
 /* ---- arrays with empty slices among them ---- */
 
-/* The first stretch of slices that own something: from *start on. Returns its length, 0 if there are no more. */
-static size_t next_owners(const qy_slice *slices, size_t count, size_t *start)
+/* As run_length; *owners: how many of them own something, the first one among them. */
+QYI_INLINE size_t run_of_owners(const struct qyi_block *block, const qy_slice *slices, size_t count, uint32_t *owners)
 {
-    while (*start < count && slices[*start].iov_len == 0)
-        ++*start;
-    size_t end = *start;
-    while (end < count && slices[end].iov_len != 0)
-        end++;
-    return end - *start;
+    const size_t limit = qyi_min(count, RUN_MAX);
+    size_t i = 0;
+    for (; i + 4 <= limit; i += 4) { /* four at once, as in run_length: in the block, and none of them empty */
+        const qy_slice *s = &slices[i];
+        const size_t far =
+            qyi_max(qyi_max(qyi_block_offset(block, s[0].iov_base), qyi_block_offset(block, s[1].iov_base)),
+                    qyi_max(qyi_block_offset(block, s[2].iov_base), qyi_block_offset(block, s[3].iov_base)));
+        const size_t least = qyi_min(qyi_min(s[0].iov_len, s[1].iov_len), qyi_min(s[2].iov_len, s[3].iov_len));
+        if (far >= block->bytes || least == 0)
+            break;
+    }
+    i = qyi_max(i, 1); /* the first one, whatever it is */
+    *owners = (uint32_t)i;
+    for (; i < limit; i++) {
+        const bool owns = slices[i].iov_len != 0;
+        if (qyi_block_offset(block, slices[i].iov_base) >= block->bytes && owns)
+            break;
+        *owners += owns;
+    }
+    return i;
 }
 
 int qy_slices_retain(const qy_slice *slices, size_t count)
 {
-    size_t length;
-    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length) {
-        if (qyi_slices_retain(&slices[start], length) != 0) {
+    for (size_t done = 0; done < count;) {
+        const void *first = slices[done].iov_base;
+        uint32_t owners;
+        if (slices[done].iov_len == 0) {
+            done++;
+            continue;
+        }
+        const struct qyi_block block = block_around(first, true);
+        const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
+        if (QYI_UNLIKELY(retain_run(&block, first, owners) != 0)) {
             const int error = errno;
-            for (size_t i = 0; i < start; i++) {
+            for (size_t i = 0; i < done; i++) {
                 if (slices[i].iov_len != 0)
                     qyi_release(slices[i].iov_base);
             }
             errno = error;
             return -1;
         }
+        done += length;
     }
     return 0;
 }
 
 void qy_slices_drop(qy_slice *slices, size_t count)
 {
-    size_t length;
-    for (size_t start = 0; (length = next_owners(slices, count, &start)) != 0; start += length)
-        qyi_slices_release(&slices[start], length);
-    memset(slices, 0, count * sizeof *slices);
+    for (size_t done = 0; done < count;) {
+        uint32_t owners;
+        if (slices[done].iov_len == 0) {
+            done++;
+            continue;
+        }
+        const struct qyi_block block = block_around(slices[done].iov_base, false);
+        const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
+        release_run(&block, slices[done].iov_base, owners);
+        done += length;
+    }
+    forget(slices, count);
 }
 
 /* ---- frames ---- */
 
 /*
- * The frames of a split have been written to frames[0 .. count); used bytes of the slice are gone. Of the references that the
- * frames that own something need, the slice's own is one if nothing is left of it.
+ * The frames of a split have been written to frames[0 .. count), so many of them that own something; used bytes of the slice
+ * are gone. Of the references that they need, the slice's own is one if nothing is left of it.
  */
-static ssize_t settle(qy_slice *slice, const qy_slice *frames, size_t count, size_t used)
+static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, uint32_t owners, size_t used)
 {
     const bool rest = used != slice->iov_len;
-    uint32_t owners = 0;
-    for (size_t i = 0; i < count; i++)
-        owners += frames[i].iov_len != 0;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0)
+    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0) {
+        forget(frames, count); /* they own nothing */
         return -1;
+    }
     if (owners + rest == 0 && slice->iov_len != 0)
         qyi_release(slice->iov_base);
     *slice = rest ? (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used} : empty;
@@ -203,7 +243,7 @@ ssize_t qy_slice_split_steps(qy_slice *slice, size_t step, qy_slice *frames, siz
     const char *p = slice->iov_base;
     for (size_t i = 0; i < count; i++)
         frames[i] = (qy_slice){.iov_base = (void *)(p + i * step), .iov_len = step};
-    return settle(slice, frames, count, count * step);
+    return settle(slice, frames, count, (uint32_t)count, count * step);
 }
 
 ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, size_t max)
@@ -211,23 +251,31 @@ ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, 
     const char *p = slice->iov_base;
     const char *const end = p + slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && p < end) {
         const char *stop = memchr(p, delimiter, (size_t)(end - p));
         if (stop == NULL)
             break;
         frames[count++] = frame_at(p, (size_t)(stop - p));
+        owners += stop != p;
         p = stop + 1;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, (size_t)(p - (const char *)slice->iov_base));
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, (size_t)(p - (const char *)slice->iov_base));
 }
 
+/* One load and one swap: a loop over the bytes was two thirds of a frame's cost. */
 static uint64_t read_big_endian(const char *p, unsigned bytes)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value = value << 8 | (uint8_t)p[i];
-    return value;
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1: return (uint8_t)*p;
+    case 2: memcpy(&two, p, sizeof two); return be16toh(two);
+    case 4: memcpy(&four, p, sizeof four); return be32toh(four);
+    default: memcpy(&eight, p, sizeof eight); return be64toh(eight);
+    }
 }
 
 ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_prefix, size_t max_length, qy_slice *frames,
@@ -240,6 +288,7 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
     const char *p = slice->iov_base;
     size_t left = slice->iov_len;
     size_t count = 0;
+    uint32_t owners = 0;
     max = qyi_min(max, UINT32_MAX - 1);
     while (count < max && left >= prefix) {
         const uint64_t length = read_big_endian(p, prefix);
@@ -252,8 +301,9 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
         if (length > left - prefix)
             break;
         frames[count++] = with_prefix ? frame_at(p, prefix + length) : frame_at(p + prefix, length);
+        owners += frames[count - 1].iov_len != 0;
         p += prefix + length;
         left -= prefix + length;
     }
-    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, slice->iov_len - left);
+    return slice->iov_len == 0 ? 0 : settle(slice, frames, count, owners, slice->iov_len - left);
 }

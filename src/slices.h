@@ -16,17 +16,21 @@ struct qyi_block {
     uint64_t entry;
 };
 
-/* The block around p if it is a slab's with cells, which most that are shared are. */
-QYI_INLINE bool qyi_block_find(const void *p, struct qyi_block *block)
+/* The block around p if it is a slab's with cells, which most that are shared are. to_share: the cell is for adding references;
+ * false while these would be too early (C0). */
+QYI_INLINE bool qyi_block_find(const void *p, bool to_share, struct qyi_block *block)
 {
-    const size_t offset = qyi_region_offset(p);
-    if (QYI_UNLIKELY(!qyi_region_has(offset)))
+    size_t offset;
+    struct qyi_counted counted;
+    const uint64_t entry = qyi_ref_entry(p, &offset);
+    if (QYI_UNLIKELY((entry & QYI_ENTRY_COUNTED) == 0) ||
+        QYI_UNLIKELY(!(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset))))
         return false;
-    block->entry = qyi_entry_acquire(offset >> QYI_GRANULE_SHIFT);
-    if (QYI_UNLIKELY((block->entry & QYI_ENTRY_COUNTED) == 0))
-        return false;
-    block->cell = qyi_cell_and_block_of(p, offset, &block->start, &block->bytes);
-    return QYI_LIKELY(block->cell != NULL);
+    block->bytes = counted.counts->block_bytes;
+    block->start = (const char *)p - (counted.bytes - counted.block * block->bytes);
+    block->cell = qyi_counted_cell(&counted);
+    block->entry = entry;
+    return true;
 }
 
 /* Less than block->bytes for pointers into the block, and for no others. */

@@ -133,6 +133,11 @@ static uint32_t count_run(struct walk *walk, uint32_t granule, uint32_t end)
         while (granule + granules < end &&
                qyi_entry_offset(qyi_entry(granule + granules)) != 0) /* 0 of free ones too */
             granules++;
+        if ((entry & QYI_ENTRY_POOLED) != 0) { /* in use as a whole; what is idle in it, its pool knows */
+            walk->stats->large_count++;
+            walk->stats->large_live += (size_t)granules << QYI_GRANULE_SHIFT;
+            break;
+        }
         if ((entry & QYI_ENTRY_LARGE) != 0) {
             count_large(walk, granule, granules);
             break;
@@ -165,7 +170,8 @@ static RACY size_t count_remote_buffer(size_t *held, const volatile struct qyi_r
         if (key == 0 || granule >= end)
             continue;
         const uint64_t entry = qyi_entry(granule);
-        if (entry != 0 && (entry & QYI_ENTRY_LARGE) == 0 && qyi_entry_class(entry) < QYI_CLASS_COUNT)
+        if (entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_POOLED)) == 0 &&
+            qyi_entry_class(entry) < QYI_CLASS_COUNT)
             held[qyi_entry_class(entry)] += (size_t)qyi_popcount(bits);
         blocks += (size_t)qyi_popcount(bits);
     }

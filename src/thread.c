@@ -35,11 +35,17 @@ static struct {
 
 static __thread uint8_t lives;
 
+void (*_Atomic qyi_thread_end_hook)(void);
+
 static void thread_ends(void *value)
 {
     struct qyi_magazines *mine = value;
     if (mine != qyi_my_magazines())
         return; /* the loader has wiped our variable since, see qyi_my_offset */
+    /* acquire: pairs with the release of whoever set it */
+    void (*hook)(void) = atomic_load_explicit(&qyi_thread_end_hook, memory_order_acquire);
+    if (hook != NULL)
+        hook();
     qyi_my_offset = 0;
     lives++;
     qyi_remote_flush(mine);

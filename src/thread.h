@@ -16,6 +16,9 @@ bool qyi_start(void);
  */
 struct qyi_magazines *qyi_thread_attach(bool for_free);
 
+/* Called, if set, in a thread that ends, while it can still allocate. For the layers above. */
+extern QYI_HIDDEN void (*_Atomic qyi_thread_end_hook)(void);
+
 /* For the process's first thread, once in a while: to be told of its end, if there are others by now. */
 void qyi_thread_register(struct qyi_magazines *mine);
 

@@ -14,6 +14,7 @@ blackbox_scripts = \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
+	tests/readme_example.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
 	tests/sandbox_rlimit_threads.sh \
@@ -38,6 +39,7 @@ family_programs = \
 	tests/family_enomem_alignment \
 	tests/family_free_errno \
 	tests/family_free_sized \
+	tests/family_getline \
 	tests/family_libc_twins \
 	tests/family_libc_users \
 	tests/family_mallinfo \
@@ -63,7 +65,11 @@ family_programs = \
 stress_programs = \
 	tests/stress_model \
 	tests/stress_pipeline \
+	tests/stress_refs \
+	tests/stress_pool \
 	tests/stress_relay
+
+tests_stress_pool_LDADD = libquarry.la
 
 # Birth, life and end of threads.
 thread_programs = \
@@ -75,6 +81,7 @@ thread_programs = \
 	tests/thread_exited_owner \
 	tests/thread_key_destructors \
 	tests/thread_main_leaves \
+	tests/thread_refs \
 	tests/thread_remote_bounded \
 	tests/thread_sleeping_owner \
 	tests/thread_small_stack
@@ -90,6 +97,7 @@ fork_programs = \
 	tests/fork_handler_continues \
 	tests/fork_isolated \
 	tests/fork_memory \
+	tests/fork_refs \
 	tests/fork_spawn \
 	tests/fork_stdio \
 	tests/fork_storm \
@@ -164,7 +172,10 @@ abort_programs = \
 	tests/abort_realloc_freed \
 	tests/abort_realloc_freed_large \
 	tests/abort_realloc_interior \
-	tests/abort_realloc_stack
+	tests/abort_realloc_stack \
+	tests/abort_release_many \
+	tests/abort_release_twice \
+	tests/abort_retain_overflow
 
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
@@ -274,8 +285,17 @@ tests_libstart_ifunc_la_LDFLAGS = -avoid-version -shared -rpath /nowhere
 tests_start_ifunc_library_LDADD = tests/libstart_ifunc.la
 
 tests_start_runpath_LDFLAGS = $(AM_LDFLAGS) -Wl,--enable-new-dtags '-Wl,-rpath,$$ORIGIN/deps'
-# The one program here that is linked with the library: a privileged one cannot be preloaded.
+# A privileged program cannot be preloaded.
 tests_sandbox_secure_LDADD  = libquarry.la
+
+# References have names that a program must be linked for.
+tests_abort_release_many_LDADD    = libquarry.la
+tests_abort_release_twice_LDADD   = libquarry.la
+tests_abort_retain_overflow_LDADD = libquarry.la
+tests_family_getline_LDADD        = libquarry.la
+tests_fork_refs_LDADD             = libquarry.la
+tests_stress_refs_LDADD           = libquarry.la
+tests_thread_refs_LDADD           = libquarry.la
 
 # --- make check-soak: the long runs -------------------------------------------------------------------------------------
 
@@ -290,9 +310,21 @@ check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT)
 	    STRESS_SEED=$$seed STRESS_OPS=300000 STRESS_THREADS=8 \
 	    '$(top_srcdir)/tests/run_preloaded.sh' tests/stress_model$(EXEEXT) || exit 1; \
 	done
+	@CC='$(CC)' MODEL_SOAK=1 '$(top_srcdir)/tests/run_models.sh'
 endif WITH_LIBRARY
 
 .PHONY: check-soak
+
+# The C++ header, with the core: a unit test by its name.
+if HAVE_CXX
+check_PROGRAMS += tests/test_cxx_buffers
+TESTS          += tests/test_cxx_buffers tests/cxx_header.sh
+
+tests_test_cxx_buffers_SOURCES = tests/cxx_buffers.cc
+tests_test_cxx_buffers_LDADD   = libquarry-core.la
+endif HAVE_CXX
+
+EXTRA_DIST += tests/cxx_header.sh
 
 # Outside the condition, so that the package is complete however it was configured.
 EXTRA_DIST += \
@@ -305,6 +337,7 @@ EXTRA_DIST += \
 	tests/children.h \
 	tests/memory_returned.h \
 	tests/options.sh \
+	tests/references.h \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \

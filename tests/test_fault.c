@@ -24,6 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
 #if defined(__SANITIZE_THREAD__)
 /* ThreadSanitizer's own calls would come here too, before it can run anything. */
 int main(void)
@@ -49,6 +53,8 @@ static struct {
     size_t commit_left;     /* what may yet be made writable */
     bool commit_limited;
     bool no_purge, no_move, no_unmap;
+    bool no_widening; /* a mapping does not grow in place */
+    bool taken;       /* and somebody else maps something where it would have grown */
     enum move_failure move_failure;
     unsigned moves_refused, purges_refused;
 } system_now;
@@ -76,6 +82,10 @@ void *mmap(void *where, size_t bytes, int protection, int flags, int fd, off_t o
     const bool reservation = protection == PROT_NONE && system_now.reserve_max != 0 && bytes > system_now.reserve_max;
     if (fails() || reservation || commit_refused(bytes, protection)) {
         errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    if (system_now.taken && (flags & MAP_FIXED_NOREPLACE) != 0) {
+        errno = EEXIST;
         return MAP_FAILED;
     }
     return (void *)syscall(SYS_mmap, where, bytes, protection, flags, fd,
@@ -116,9 +126,13 @@ void *mremap(void *from, size_t old_bytes, size_t new_bytes, int flags, ...)
     va_start(rest, flags);
     void *to = va_arg(rest, void *);
     va_end(rest);
+    if (system_now.no_widening && (flags & MREMAP_FIXED) == 0) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
     if (fails() || system_now.no_move) {
         system_now.moves_refused++;
-        if (system_now.move_failure == MOVE_AFTER_UNMAPPING)
+        if (system_now.move_failure == MOVE_AFTER_UNMAPPING && (flags & MREMAP_FIXED) != 0)
             syscall(SYS_munmap, to, new_bytes);
         errno = EFAULT;
         return MAP_FAILED;
@@ -437,10 +451,6 @@ START_TEST(test_without_moving_large_blocks_are_copied)
 }
 END_TEST
 
-/*
- * Before Linux 6.17, mremap moves a range of one mapping only, and finds out after it has unmapped the target. A
- * block that has been moved and then grown in place is such a range.
- */
 static bool is_one_mapping(const void *start, size_t bytes)
 {
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -457,26 +467,63 @@ static bool is_one_mapping(const void *start, size_t bytes)
     return one;
 }
 
-START_TEST(test_a_block_that_was_moved_and_grew_can_be_moved_again)
+/* A block that cannot grow where it is. */
+static void *take_walled(struct live *live)
 {
-    struct live *live = &lives[0];
     receive(live, qyi_malloc(2 << 20), 2 << 20);
     void *wall = qyi_malloc(2 << 20);
     ck_assert_ptr_eq(wall, live->block + (2 << 20));
+    return wall;
+}
+
+START_TEST(test_a_block_that_has_moved_has_headroom)
+{
+    struct live *live = &lives[0];
+    take_walled(live);
     change(live, 4 << 20); /* moves */
     const unsigned char *moved = live->block;
-    change(live, 6 << 20); /* in place */
+    change(live, (4 << 20) + (384 << 10)); /* in place */
     ck_assert_ptr_eq(live->block, moved);
-    void *next;
-    do
-        next = qyi_malloc(2 << 20);
-    while (next != live->block + (6 << 20));
-    if (!is_one_mapping(live->block, 6 << 20)) { /* as an older kernel would */
-        system_now.no_move = true;
-        system_now.move_failure = MOVE_AFTER_UNMAPPING;
-    }
+    ck_assert(is_one_mapping(live->block, live->bytes));
+    change(live, 8 << 20); /* mremap takes a single mapping, which this one is */
+    ck_assert_ptr_ne(live->block, moved);
+    ck_assert(is_one_mapping(live->block, live->bytes));
+    change(live, 1 << 20);
+    check_all();
+    qyi_free(live->block);
+    ck_assert_uint_lt(unit_used_bytes(), 4 << 20);
+}
+END_TEST
+
+START_TEST(test_a_block_that_moved_into_two_mappings_can_be_moved_again)
+{
+    struct live *live = &lives[0];
+    void *wall = take_walled(live);
+    system_now.no_widening = true;
+    change(live, 4 << 20);
+    ck_assert(!is_one_mapping(live->block, live->bytes));
     change(live, 8 << 20);
     ck_assert_uint_eq(live->bytes, 8 << 20);
+    check_all();
+    system_now.no_widening = false;
+    qyi_free(wall);
+    recover();
+}
+END_TEST
+
+START_TEST(test_a_block_does_not_move_where_others_map_something)
+{
+    struct live *live = &lives[0];
+    take_walled(live);
+    const unsigned char *before = live->block;
+    system_now.no_widening = system_now.taken = true;
+    errno = 0;
+    ck_assert_ptr_null(qyi_realloc(live->block, 4 << 20));
+    ck_assert_int_eq(errno, ENOMEM);
+    ck_assert_ptr_eq(live->block, before);
+    check_all();
+    system_now.no_widening = system_now.taken = false;
+    change(live, 4 << 20);
     check_all();
 }
 END_TEST
@@ -651,7 +698,9 @@ int main(void)
     tcase_add_test(kinds, test_no_reservation_at_all_is_out_of_memory);
     tcase_add_test(kinds, test_without_purging_calloc_is_zero_all_the_same);
     tcase_add_loop_test(kinds, test_without_moving_large_blocks_are_copied, MOVE_AS_REFUSED, MOVE_AFTER_UNMAPPING + 1);
-    tcase_add_test(kinds, test_a_block_that_was_moved_and_grew_can_be_moved_again);
+    tcase_add_test(kinds, test_a_block_that_has_moved_has_headroom);
+    tcase_add_test(kinds, test_a_block_that_moved_into_two_mappings_can_be_moved_again);
+    tcase_add_test(kinds, test_a_block_does_not_move_where_others_map_something);
     tcase_add_test(kinds, test_the_number_of_mappings_stays_bounded);
     tcase_add_test(kinds, test_without_unmapping_nothing_is_lost);
     suite_add_tcase(suite, kinds);

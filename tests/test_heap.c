@@ -398,7 +398,7 @@ END_TEST
 
 START_TEST(test_take_continues_in_the_next_slab_with_room)
 {
-    const unsigned class = qyi_class_of(8192); /* 8 blocks a slab */
+    const unsigned class = qyi_class_of(QYI_GRANULE_BYTES / 8); /* 8 blocks a slab */
     struct qyi_heap *heap = source_of(class);
     void *slots[40];
     qyi_lock(&heap->lock);
@@ -419,7 +419,7 @@ END_TEST
 
 START_TEST(test_a_new_slab_is_not_begun_just_to_fill_up)
 {
-    const unsigned class = qyi_class_of(8192);
+    const unsigned class = qyi_class_of(QYI_GRANULE_BYTES / 8);
     struct qyi_heap *heap = source_of(class);
     void *slots[20];
     qyi_lock(&heap->lock);

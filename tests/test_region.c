@@ -403,6 +403,26 @@ START_TEST(test_purge_gives_memory_back_and_it_reads_as_zero)
 }
 END_TEST
 
+/* What is free beyond a share of what is used does not wait for the purge delay; a little does. */
+START_TEST(test_free_memory_is_limited)
+{
+    const size_t frame = QYI_FRAME_GRANULES;
+    const uint32_t used = take(32 * frame, 1, NULL); /* 64 MiB */
+    const uint32_t first = take(32 * frame, 1, NULL);
+    qyi_run_give(first, 4 * frame);
+    qyi_region_limit_dirty(qyi_os_now_ms());
+    ck_assert_uint_eq(qyi_region_dirty(), 4 * QYI_FRAME_BYTES);
+    qyi_run_give(first + 4 * frame, 28 * frame);
+    qyi_region_limit_dirty(qyi_os_now_ms());
+    ck_assert_uint_ge(qyi_region_dirty(), 4 * QYI_FRAME_BYTES);
+    ck_assert_uint_le(qyi_region_dirty(), 16 * QYI_FRAME_BYTES);
+    qyi_run_give(used, 32 * frame);
+    qyi_region_limit_dirty(qyi_os_now_ms());
+    ck_assert_uint_le(qyi_region_dirty(), 8 * QYI_FRAME_BYTES);
+    qyi_region_validate();
+}
+END_TEST
+
 START_TEST(test_purge_of_parts_of_a_frame_spares_what_is_used)
 {
     uint32_t granules[QYI_FRAME_GRANULES];
@@ -411,7 +431,7 @@ START_TEST(test_purge_of_parts_of_a_frame_spares_what_is_used)
         write_granules(granules[i], 1, 100 * i);
     for (size_t i = 0; i < QYI_FRAME_GRANULES; i += 3)
         qyi_run_give(granules[i], 1);
-    ck_assert_uint_eq(qyi_region_purge(qyi_os_now_ms(), 0), 11 * QYI_GRANULE_BYTES);
+    ck_assert_uint_eq(qyi_region_purge(qyi_os_now_ms(), 0), (QYI_FRAME_GRANULES + 2) / 3 * QYI_GRANULE_BYTES);
     for (size_t i = 0; i < QYI_FRAME_GRANULES; i++) {
         if (i % 3 != 0)
             require(granules_hold(granules[i], 1, 100 * i));
@@ -757,6 +777,7 @@ int main(void)
     tcase_add_test(tests, test_extend_knows_that_the_new_part_was_used);
     tcase_add_test(tests, test_extend_moves_the_frontier);
     tcase_add_test(tests, test_purge_gives_memory_back_and_it_reads_as_zero);
+    tcase_add_test(tests, test_free_memory_is_limited);
     tcase_add_test(tests, test_purge_of_parts_of_a_frame_spares_what_is_used);
     tcase_add_test(tests, test_memory_that_was_not_purged_is_not_called_zero);
     tcase_add_test(tests, test_young_memory_is_not_purged);

@@ -1,24 +1,31 @@
 # The unit tests: one program per module, with libcheck, linked with the core alone, so that a broken allocator cannot
-# break its own harness; and the model of the remote protocol, for spin.
+# break its own harness; and the models of protocols, for spin.
 
 if HAVE_CHECK
 
 unit_programs = \
 	tests/test_alloc \
+	tests/test_arena \
 	tests/test_builder \
 	tests/test_chain \
 	tests/test_cursor \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
+	tests/test_io \
 	tests/test_lock \
 	tests/test_options \
+	tests/test_pass \
+	tests/test_pool \
+	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
 	tests/test_sizeclass \
 	tests/test_slab \
+	tests/test_slice \
 	tests/test_stats \
-	tests/test_thread
+	tests/test_thread \
+	tests/test_zerocopy
 
 check_PROGRAMS += $(unit_programs)
 TESTS          += $(unit_programs)
@@ -31,6 +38,9 @@ tests_test_alloc_CPPFLAGS = $(unit_cppflags)
 tests_test_alloc_CFLAGS   = $(unit_cflags)
 tests_test_alloc_LDADD    = $(unit_ldadd)
 
+tests_test_arena_CPPFLAGS = $(unit_cppflags)
+tests_test_arena_CFLAGS   = $(unit_cflags)
+tests_test_arena_LDADD    = $(unit_ldadd)
 tests_test_builder_CPPFLAGS = $(unit_cppflags)
 tests_test_builder_CFLAGS   = $(unit_cflags)
 tests_test_builder_LDADD    = $(unit_ldadd)
@@ -55,6 +65,10 @@ tests_test_heap_CPPFLAGS = $(unit_cppflags)
 tests_test_heap_CFLAGS   = $(unit_cflags)
 tests_test_heap_LDADD    = $(unit_ldadd)
 
+tests_test_io_CPPFLAGS = $(unit_cppflags)
+tests_test_io_CFLAGS   = $(unit_cflags)
+tests_test_io_LDADD    = $(unit_ldadd)
+
 tests_test_lock_CPPFLAGS = $(unit_cppflags)
 tests_test_lock_CFLAGS   = $(unit_cflags)
 tests_test_lock_LDADD    = $(unit_ldadd)
@@ -62,6 +76,19 @@ tests_test_lock_LDADD    = $(unit_ldadd)
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_pass_CPPFLAGS = $(unit_cppflags)
+tests_test_pass_CFLAGS   = $(unit_cflags)
+tests_test_pass_LDADD    = $(unit_ldadd)
+
+tests_test_pool_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_CFLAGS   = $(unit_cflags)
+tests_test_pool_LDADD    = $(unit_ldadd)
+EXTRA_DIST              += tests/models/pool.pml
+
+tests_test_ref_CPPFLAGS = $(unit_cppflags)
+tests_test_ref_CFLAGS   = $(unit_cflags)
+tests_test_ref_LDADD    = $(unit_ldadd)
 
 tests_test_region_CPPFLAGS = $(unit_cppflags)
 tests_test_region_CFLAGS   = $(unit_cflags)
@@ -79,6 +106,10 @@ tests_test_slab_CPPFLAGS = $(unit_cppflags)
 tests_test_slab_CFLAGS   = $(unit_cflags)
 tests_test_slab_LDADD    = $(unit_ldadd)
 
+tests_test_slice_CPPFLAGS = $(unit_cppflags)
+tests_test_slice_CFLAGS   = $(unit_cflags)
+tests_test_slice_LDADD    = $(unit_ldadd)
+
 tests_test_stats_CPPFLAGS = $(unit_cppflags)
 tests_test_stats_CFLAGS   = $(unit_cflags)
 tests_test_stats_LDADD    = $(unit_ldadd)
@@ -87,12 +118,18 @@ tests_test_thread_CPPFLAGS = $(unit_cppflags)
 tests_test_thread_CFLAGS   = $(unit_cflags)
 tests_test_thread_LDADD    = $(unit_ldadd)
 
+tests_test_zerocopy_CPPFLAGS = $(unit_cppflags)
+tests_test_zerocopy_CFLAGS   = $(unit_cflags)
+tests_test_zerocopy_LDADD    = $(unit_ldadd)
+
 endif HAVE_CHECK
 
 dist_check_SCRIPTS += tests/run_models.sh
 TESTS              += tests/run_models.sh
 
 EXTRA_DIST += \
+	tests/models/cells.pml \
+	tests/models/count.pml \
 	tests/models/remote.pml \
 	tests/starve.h \
 	tests/unit.h

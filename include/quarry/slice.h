@@ -50,8 +50,9 @@ QY_API qy_slice qy_slice_copy(const void *bytes, size_t length);
 /*
  * Take over a block from malloc, without copying or allocating.
  *
- * p          the start of a block under Quarry (malloc, getline, asprintf, ...); taken, also by an empty slice, which frees it.
- * length     bytes in use; more than the block has is ERANGE, and p is still the caller's.
+ * p          the start of a block under Quarry (malloc, getline, asprintf, ...), or EINVAL; taken, also by an empty slice, which
+ *            frees it.
+ * length     bytes in use; more than the block has is ERANGE. After an error p is still the caller's.
  */
 QY_API qy_slice qy_slice_adopt(void *p, size_t length);
 
@@ -72,8 +73,9 @@ QY_API qy_slice qy_slice_static(const void *bytes, size_t length);
  * Memory of another origin.
  *
  * release    called with (p, length, context) by the thread that drops the last reference. It may call anything.
- * Returns    the whole range as a slice. ENOMEM, or EINVAL (the range overlaps Quarry's memory or one that is registered):
- *            release is not called then.
+ *            NULL: nothing is called.
+ * Returns    the whole range as a slice. ENOMEM, or EINVAL (the range is empty, or overlaps Quarry's memory or another one
+ *            that is registered): release is not called then.
  */
 QY_API qy_slice qy_slice_foreign(void *p, size_t length, void (*release)(void *p, size_t length, void *context),
                                  void *context);
@@ -125,16 +127,17 @@ QY_API int qy_slice_unsplit(qy_slice *front, qy_slice *back);
 /* ---- writing ---- */
 
 /* The bytes, for writing: in place for the only owner, of a copy otherwise (then the slice points to the copy). NULL with
- * ENOMEM; NULL for an empty slice. */
+ * ENOMEM or EINVAL; NULL for an empty slice. */
 QY_API void *qy_slice_make_mut(qy_slice *slice);
 
-/* The bytes, for writing, if the slice is the only owner; NULL with EBUSY if not. Never copies. */
+/* The bytes, for writing, if the slice is the only owner; NULL with EBUSY if not, or EINVAL. Never copies. */
 QY_API void *qy_slice_try_mut(const qy_slice *slice);
 
 /*
- * Copy the bytes out if they are less than min_percent of the block that they keep alive.
+ * Copy the bytes out if they are less than min_percent of the block that they keep alive, and a block of their own would
+ * be smaller.
  *
- * Returns    1 if they were copied, 0 if not, -1 with ENOMEM (unchanged).
+ * Returns    1 if they were copied, 0 if not, -1 with ENOMEM or EINVAL (unchanged).
  */
 QY_API int qy_slice_compact(qy_slice *slice, unsigned min_percent);
 
@@ -161,7 +164,7 @@ QY_API void qy_slices_drop(qy_slice *slices, size_t count);
  *
  * slice      gives up what the frames take; the rest stays. Emptied when all of it is used.
  * frames     room for max slices.
- * Returns    the number of frames; -1 with errno, and nothing has changed.
+ * Returns    the number of frames; -1 with errno: the slice has not changed, and no frame owns anything.
  */
 
 /* Frames of step bytes (more than 0, EINVAL). A rest shorter than step stays. */
