@@ -20,6 +20,7 @@
 #include "remote.h"
 #include "sizeclass.h"
 #include "thread.h"
+#include "track.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,9 +112,29 @@ QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *fu
     return class->bytes;
 }
 
+static QYI_COLD bool drop_tracked(void *p, uint64_t entry)
+{
+    struct qyi_cell *cell = NULL;
+    if (is_large(entry))
+        cell = &qyi_large_at(p, "free")->cell;
+    else if ((entry & QYI_ENTRY_POOLED) != 0)
+        (void)qyi_pooled_at(p, entry, "free");
+    else
+        (void)slab_block_bytes(p, entry, "free");
+    if ((entry & QYI_ENTRY_HAS_CELLS) != 0)
+        cell = qyi_cell_of(p);
+    qyi_track_released(p, p, 1, true);
+    const bool last = cell == NULL || qyi_count_drop(cell, 1) == QYI_DROPPED_LAST;
+    if (last)
+        qyi_track_freed(p);
+    return last;
+}
+
 /* Drop one reference to a block that may have others. True: it was the last. */
 static bool drop_reference(void *p, uint64_t entry)
 {
+    if (qyi_is_tracking())
+        return drop_tracked(p, entry);
     if (is_large(entry))
         return qyi_count_drop(&qyi_large_at(p, "free")->cell, 1) == QYI_DROPPED_LAST;
     if ((entry & QYI_ENTRY_COUNTED) == 0)
@@ -151,7 +172,7 @@ QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
         qyi_pooled_end(qyi_pooled_of(p, entry), p);
         return;
     }
-    entry &= ~QYI_ENTRY_COUNTED;
+    entry &= ~QYI_ENTRY_HAS_CELLS;
     if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
         struct qyi_magazines *mine = qyi_my_magazines();
         if (QYI_LIKELY(belongs_to_others(mine, entry))) {
@@ -172,7 +193,7 @@ QYI_NOINLINE void qyi_free_slow(void *p)
     if (p == NULL)
         return;
     const uint64_t entry = entry_of(p, "free");
-    if (QYI_LIKELY((entry & (QYI_ENTRY_COUNTED | QYI_ENTRY_LARGE)) == 0) || drop_reference(p, entry))
+    if (QYI_LIKELY((entry & (QYI_ENTRY_HAS_CELLS | QYI_ENTRY_LARGE)) == 0) || drop_reference(p, entry))
         qyi_free_last(p, entry);
 }
 
@@ -228,9 +249,9 @@ static void *move_block(void *p, size_t old_bytes, size_t bytes)
 /* Somebody else has a reference too. */
 static bool is_shared(const void *p, uint64_t entry)
 {
-    struct qyi_cell *cell = is_large(entry)                    ? &qyi_large_at(p, "realloc")->cell
-                            : (entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p)
-                                                               : NULL;
+    struct qyi_cell *cell = is_large(entry)                      ? &qyi_large_at(p, "realloc")->cell
+                            : (entry & QYI_ENTRY_HAS_CELLS) != 0 ? qyi_cell_of(p)
+                                                                 : NULL;
     /* acquire: pairs with the release of those who have dropped theirs */
     return cell != NULL && atomic_load_explicit(&cell->extra, memory_order_acquire) != 0;
 }
@@ -262,6 +283,8 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
         qyi_reclaim_all();
         resized = qyi_large_resize(p, bytes);
     }
+    if (qyi_is_tracking() && resized != NULL && resized != p)
+        qyi_track_moved(p, resized, qyi_large_at(resized, "realloc")->bytes);
     qyi_reclaim_tick_now(NULL);
     return resized != NULL ? resized : out_of_memory();
 }
@@ -272,7 +295,7 @@ void *qyi_realloc(void *p, size_t bytes)
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
-        if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_COUNTED)) == 0)) {
+        if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_HAS_CELLS)) == 0)) {
             const size_t usable = slab_block_bytes(p, entry, "realloc");
             if (QYI_LIKELY(suits(usable, bytes)))
                 return p;

@@ -6,13 +6,17 @@
  *                cut into blocks of one size, or first of those of a larger block  (a run of pooled.h)
  *
  * I1  a granule's bit is set in `idle` if and only if it is idle; its entry has no counted flag then.
- * I2  a block's bit in its run is set while it is out. A run without bits is made idle, under the lock that took the last one off.
+ * I2  a block's bit in its run is set while it is out. A run without bits is made idle, under the lock that took the
+ *     last one off.
  * I3  partial[size] links the runs of that size that have room.
  * I4  the run is given back when the arena is destroyed, nothing is out and nothing is pinned.
  * I5  a block lies within one buffer: QY_ARENA_BUFFER_BYTES of the arena.
  *
- * Entries, records and bits are the truth; idle, partial and used are made from them anew in a child whose parent had a thread in
- * here. Lock: one per arena, and one for the list of all arenas; neither is held while another lock is taken.
+ * Entries, records and bits are the truth; idle, partial and used are made from them anew in a child whose parent had
+ * a thread in here.
+ *
+ * Lock: one per arena, and one for the list of all arenas; neither is held while another lock is
+ * taken.
  */
 #include "quarry/arena.h"
 

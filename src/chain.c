@@ -402,10 +402,10 @@ static void join_first(qy_chain *chain, size_t count)
     qy_slice whole = {.iov_base = chain->slices[0].iov_base, .iov_len = 0};
     for (size_t i = 0; i < count; i++)
         whole.iov_len += chain->slices[i].iov_len;
+    qyi_slices_release(chain->slices + 1, count - 1);
     *last = whole;
     chain->slices = last;
     chain->count -= count - 1;
-    (void)qyi_release_slow(whole.iov_base, (uint32_t)(count - 1));
 }
 
 int qy_chain_coalesce(qy_chain *chain, size_t bytes)

@@ -3,6 +3,8 @@
  */
 #include "count.h"
 
+uint64_t qyi_count_flag = QYI_ENTRY_COUNTED;
+
 void qyi_counts_set(uint32_t first, unsigned class)
 {
     const struct qyi_interior *interior = &qyi_interiors[class];

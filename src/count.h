@@ -45,6 +45,9 @@ static_assert((QYI_SLAB_BLOCKS_MAX << QYI_CELL_DENSE_SHIFT) + QYI_CACHE_LINE <= 
 static_assert((QYI_GRANULE_BYTES >> QYI_OWN_LOG2 << QYI_CELL_SPREAD_SHIFT) + QYI_CACHE_LINE <= QYI_CELLS_BYTES,
               "spread cells fit");
 
+/* What slabs are given along with their cells: the counted flag, or the tracked one. Constant but for the start. */
+extern QYI_HIDDEN uint64_t qyi_count_flag;
+
 /* Where a pointer into a slab points to. */
 struct qyi_place {
     const struct qyi_interior *interior;

@@ -73,6 +73,8 @@ void qyi_message(const char *text)
     qyi_line_write(&line, STDERR_FILENO);
 }
 
+void (*qyi_fatal_explain)(const void *pointer);
+
 _Noreturn void qyi_fatal_pointer(const char *function, const void *pointer, size_t class_bytes, const char *reason)
 {
     struct qyi_line line = {0};
@@ -90,6 +92,8 @@ _Noreturn void qyi_fatal_pointer(const char *function, const void *pointer, size
         qyi_line_text(&line, " bytes)");
     }
     qyi_line_write(&line, STDERR_FILENO);
+    if (qyi_fatal_explain != NULL)
+        qyi_fatal_explain(pointer);
     abort();
 }
 

@@ -32,6 +32,9 @@ void qyi_message(const char *text);
  */
 _Noreturn void qyi_fatal_pointer(const char *function, const void *pointer, size_t class_bytes, const char *reason);
 
+/* Called, if set, before such an end: may say more. */
+extern QYI_HIDDEN void (*qyi_fatal_explain)(const void *pointer);
+
 /* An invariant of our own does not hold. */
 _Noreturn void qyi_fatal_invariant(const char *expression, const char *file, int line);
 

@@ -315,7 +315,7 @@ static void slab_gained(struct qyi_heap *heap, struct qyi_slab *slab)
 
 static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
 {
-    const uint64_t counted = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_COUNTED;
+    const uint64_t counted = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_HAS_CELLS;
     const uint64_t entry = qyi_owner_key(heap->id) | counted | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
     qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count, entry);
 }
@@ -324,7 +324,7 @@ static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
 static struct qyi_slab *take_common(struct qyi_heap *heap, unsigned class)
 {
     struct qyi_heap *common = qyi_common;
-    if (heap == common)
+    if (heap == common || heap->apart)
         return NULL;
     /* a racy look, so that the common case takes no lock */
     const uint32_t hint = *(volatile const uint32_t *)&common->available[class];
@@ -411,7 +411,7 @@ static _Noreturn void fail(unsigned class, const void *p, const char *reason)
 static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p)
 {
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
-    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_COUNTED;
+    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_HAS_CELLS;
     const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
     const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
@@ -514,11 +514,11 @@ bool qyi_heap_count_slab(uint32_t granule)
         const size_t granules = qyi_classes[class].granule_count;
         const bool done = found && qyi_region_reach_cells(granule, granules);
         /* A fork may have caught somebody between the flag and the opening: then it is done again. */
-        if (done && ((entry & QYI_ENTRY_COUNTED) == 0 || !qyi_counts_are_open(granule, class))) {
+        if (done && ((entry & qyi_count_flag) == 0 || !qyi_counts_are_open(granule, class))) {
             qyi_counts_set(granule, class);
             /* release: pairs with qyi_entry_acquire */
             atomic_thread_fence(memory_order_release);
-            qyi_run_set_entries(granule, granules, entry | QYI_ENTRY_COUNTED);
+            qyi_run_set_entries(granule, granules, (entry & ~QYI_ENTRY_HAS_CELLS) | qyi_count_flag);
             qyi_counts_open(granule, class);
         }
         qyi_unlock(&heap->lock);

@@ -17,6 +17,7 @@ struct qyi_magazines;
 struct qyi_heap {
     /* constant */
     uint32_t id;
+    bool apart;                      /* takes no slabs of the common heap, see track.c */
     struct qyi_magazines *magazines; /* pages of metadata; in use while a thread runs with this heap */
     /* under the registry lock */
     struct qyi_heap *next_idle;
@@ -101,8 +102,8 @@ void qyi_heap_trim(struct qyi_heap *heap);
 void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
 
 /*
- * Any thread that owns a live block of the slab at this first granule: give the slab reference counts, all 0, and its entries the
- * counted flag. False: out of memory. Takes the owner's lock and the region's.
+ * Any thread that owns a live block of the slab at this first granule: give the slab reference counts, all 0, and its entries
+ * qyi_count_flag. False: out of memory. Takes the owner's lock and the region's.
  */
 bool qyi_heap_count_slab(uint32_t granule);
 

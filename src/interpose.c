@@ -25,6 +25,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Tells site.c that this is the shared library. */
+extern const char qyi_interposes;
+QYI_HIDDEN const char qyi_interposes = 1;
+
 #pragma GCC diagnostic ignored "-Wmissing-attributes" /* libc's headers decorate these names */
 
 #define QYI_EXPORT __attribute__((visibility("default")))

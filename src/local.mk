@@ -17,18 +17,21 @@ quarry_core_sources = \
 	src/region.c src/region.h \
 	src/count.c src/count.h \
 	src/slab.c src/slab.h \
+	src/site.c src/site.h \
 	src/magazine.c src/magazine.h \
 	src/heap.c src/heap.h \
 	src/remote.c src/remote.h \
 	src/thread.c src/thread.h \
 	src/reclaim.c src/reclaim.h \
 	src/fork.c src/fork.h \
+	src/track.c src/track.h \
 	src/large.c src/large.h \
 	src/pooled.c src/pooled.h \
 	src/alloc.c src/alloc.h \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
 	src/stats.c src/stats.h \
+	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
 	src/foreign.c src/foreign.h \

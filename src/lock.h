@@ -5,6 +5,7 @@
  * it away from a thread that no longer exists. Lock order, for the whole library:
  *
  *     foreign -> heap (own) -> heap (the common one, or another's by try only) -> registry -> region -> meta
+ *     track -> meta; site -> meta (nothing else is held)
  */
 #ifndef QYI_LOCK_H
 #define QYI_LOCK_H

@@ -61,10 +61,13 @@ static const struct option options[] = {
      "RTLD_DEEPBIND in dlopen; drop lets such libraries share this malloc"},
     {"verbose", KIND_BOOL, offsetof(struct qyi_options, verbose), SWITCH,
      "say once what was done on the program's behalf"},
+    {"buf_track", KIND_ENUM, offsetof(struct qyi_options, buf_track), "off|sites|full",
+     "who retains buffers and does not release them; full: with stacks"},
     {"help", KIND_HELP, 0, "", "print this table and go on"},
 };
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
+static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
 /* Pieces of text, and lists of words. */

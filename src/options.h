@@ -19,12 +19,19 @@ enum qyi_thp_policy {
     QYI_THP_NEVER,   /* MADV_NOHUGEPAGE on payload */
 };
 
+enum qyi_track_policy {
+    QYI_TRACK_OFF,
+    QYI_TRACK_SITES, /* where references are made and dropped */
+    QYI_TRACK_FULL,  /* the same, with the callers' callers */
+};
+
 struct qyi_options {
     bool stats;         /* QUARRY_STATS: report at exit */
     bool background;    /* background: a thread that purges while the program is idle */
     bool deepbind_drop; /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
     bool verbose;       /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
+    enum qyi_track_policy buf_track;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

@@ -77,8 +77,8 @@ size_t qyi_os_resident(void *start, size_t bytes);
 void qyi_os_advise_huge(void *start, size_t bytes, bool huge);
 
 /*
- * Make all pages of accessible memory, without changing what is in them; where the kernel has no call for it, by touching them. False:
- * it has no memory for them now.
+ * Make all pages of accessible memory, without changing what is in them; where the kernel has no call for it, by touching
+ * them. False: it has no memory for them now.
  */
 bool qyi_os_populate(void *start, size_t bytes);
 

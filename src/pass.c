@@ -5,8 +5,8 @@
  *     qy_slice_open_shared    seals and size checked -> segment.c maps it
  *     qy_slice_pass/receive   a byte and a descriptor over a socket
  *
- * The receiver trusts nobody: a file that is sealed against writing and resizing can no longer be changed by anyone, so the bytes
- * are checked once and stay as they are.
+ * The receiver trusts nobody: a file that is sealed against writing and resizing can no longer be changed by anyone,
+ * so the bytes are checked once and stay as they are.
  */
 #include "quarry/io.h"
 

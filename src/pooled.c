@@ -54,8 +54,6 @@ struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_
     run->granules = (uint32_t)granules;
     run->count = (uint32_t)((granules << QYI_GRANULE_SHIFT) / owner.stride);
     set_counts(first, run);
-    /* release: pairs with qyi_entry_acquire */
-    atomic_thread_fence(memory_order_release);
     qyi_run_set_entries(first, granules, QYI_ENTRY_POOLED | QYI_ENTRY_COUNTED);
     return run;
 }

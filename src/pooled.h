@@ -80,7 +80,7 @@ struct qyi_pooled *qyi_pooled_at(const void *p, uint64_t entry, const char *func
 /* A run for buffers of stride bytes (a multiple of 64, and of their alignment), none of them made. NULL: out of memory. */
 struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride);
 
-/* Make a run of these granules, whose cells can be accessed; owner is its pool or arena, and the size of its buffers. */
+/* Make a run of these granules, whose cells can be accessed; owner says whose it is, and the size of its buffers. */
 struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_pooled owner);
 
 /* None of its buffers is made any more. */

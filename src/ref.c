@@ -18,11 +18,14 @@
 #include "large.h"
 #include "pooled.h"
 #include "sizeclass.h"
+#include "start.h"
+#include "track.h"
 
 #include <errno.h>
 
 void qyi_too_many_references(const void *p)
 {
+    qyi_start_anchor();
     qyi_fatal_pointer("qy_retain", p, 0, "too many references");
 }
 
@@ -66,6 +69,11 @@ static void add(struct qyi_cell *cell, const void *p, uint32_t count)
 
 QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
 {
+    return qyi_retain_sized(p, count, 0);
+}
+
+QYI_NOINLINE int qyi_retain_sized(const void *p, uint32_t count, size_t length)
+{
     const uint64_t entry = entry_of(p);
     if (entry == 0)
         return qyi_foreign_retain(p, count) ? 0 : fail(EINVAL);
@@ -75,6 +83,8 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
         if (large == NULL)
             return fail(EINVAL);
         add(&large->cell, p, count);
+        if (qyi_is_tracking())
+            qyi_track_retained(start, large->bytes, p, length, count);
         return 0;
     }
     if ((entry & QYI_ENTRY_POOLED) != 0)
@@ -88,6 +98,8 @@ QYI_NOINLINE int qyi_retain_slow(const void *p, uint32_t count)
     if (!qyi_heap_count_slab(granule_of(p) - qyi_entry_offset(entry)))
         return fail(ENOMEM);
     add(qyi_cell_of(p), p, count);
+    if (qyi_is_tracking())
+        qyi_track_retained(qyi_place_start(&place), place.interior->bytes, p, length, count);
     return 0;
 }
 
@@ -100,13 +112,18 @@ static void free_block(void *start)
 /* Drop count references to the block that starts at start; p is what the caller gave. */
 static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *start)
 {
+    if (qyi_is_tracking())
+        qyi_track_released(start, p, count, false);
     const enum qyi_dropped dropped = cell != NULL ? qyi_count_drop(cell, count)
                                      : count == 1 ? QYI_DROPPED_LAST
                                                   : QYI_DROPPED_MORE;
     if (dropped == QYI_DROPPED_MORE)
         qyi_too_many_releases(p);
-    if (dropped == QYI_DROPPED_LAST)
+    if (dropped == QYI_DROPPED_LAST) {
+        if (qyi_is_tracking())
+            qyi_track_freed(start);
         free_block(start);
+    }
 }
 
 QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
@@ -157,7 +174,7 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
     const struct qyi_place place = qyi_place_of(p, entry);
     if (!qyi_place_is_block(&place))
         return fail(EINVAL);
-    drop((entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place));
+    drop((entry & QYI_ENTRY_HAS_CELLS) != 0 ? qyi_cell_of(p) : NULL, count, p, qyi_place_start(&place));
     return 0;
 }
 
@@ -197,7 +214,7 @@ bool qyi_ref_find(const void *p, struct qyi_ref_target *target)
         const struct qyi_place place = qyi_place_of(p, entry);
         if (!qyi_place_is_block(&place))
             return fail(EINVAL) == 0;
-        const struct qyi_cell *cell = (entry & QYI_ENTRY_COUNTED) != 0 ? qyi_cell_of(p) : NULL;
+        const struct qyi_cell *cell = (entry & QYI_ENTRY_HAS_CELLS) != 0 ? qyi_cell_of(p) : NULL;
         *target = (struct qyi_ref_target){.base = qyi_place_start(&place),
                                           .bytes = place.interior->bytes,
                                           .references = references_in(cell),

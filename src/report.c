@@ -14,6 +14,7 @@
 
 #include "options.h"
 #include "quarry/quarry.h"
+#include "track.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    WHOLE_BYTES = 16 << 10, /* 60 lines of words and a line per size class */
+    WHOLE_BYTES = 16 << 10, /* 70 lines of words and a line per size class */
     PART_BYTES = 512,
     WAIT_MS = 1000, /* for a reader that is slow, of a descriptor that does not block */
 };
@@ -272,6 +273,33 @@ static void put_work(struct text *text, const struct qyi_stats *stats)
     put_counter(text, "purged bytes", stats->purged_bytes, "free memory given back to the system so far");
 }
 
+/* ---- references ---- */
+
+static void put_references(struct text *text, const struct qyi_stats *stats)
+{
+    struct qyi_track_totals tracked = {0};
+    const bool tracking = qyi_track_lock();
+    if (tracking) {
+        qyi_track_totals(&tracked);
+        qyi_track_unlock();
+    }
+    if (stats->counted_slabs == 0 && stats->shared_blocks == 0 && tracked.blocks == 0)
+        return;
+    put_left(text, "references", 2 + NAME_COLUMN);
+    put_right(text, "count", BYTES_COLUMN);
+    put(text, "\n");
+    put_counter(text, "shared blocks", stats->shared_blocks, "with more than one reference");
+    put_counter(text, "  extra", stats->extra_references, "references to these, beyond the first of each");
+    put_counter(text, "  pinned bytes", stats->pinned_bytes, "of these blocks");
+    put_counter(text, "counted slabs", stats->counted_slabs, "with reference counts");
+    if (!tracking)
+        return;
+    put_counter(text, "buffers", tracked.blocks, "blocks that are used as such, by what buf_track has seen");
+    put_counter(text, "  references", tracked.references, "to these");
+    put_counter(text, "  pinned bytes", tracked.bytes, "of these blocks");
+    put_counter(text, "  referenced", tracked.referenced, "bytes of them that a reference is for");
+}
+
 /* ---- size classes ---- */
 
 static size_t slab_bytes(unsigned class)
@@ -494,6 +522,7 @@ static bool compose(const struct qyi_stats *stats, int fd)
     put_head(&text);
     put_totals(&text, stats);
     put_work(&text, stats);
+    put_references(&text, stats);
     put_classes(&text, stats);
     put_verdict(&text, stats);
     text_flush(&text);

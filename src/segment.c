@@ -1,10 +1,11 @@
 /*
  * segment.c: slices that are parts of files. Layer 6.
  *
- *     registry (foreign.c):  [mapped range, count, release = close_segment, context]  ->  struct file: descriptor, offset
+ *     registry (foreign.c):  [mapped range, count, release = close_segment, context]
+ *                                                                              `-> struct file: descriptor, offset
  *
- * I1  a range whose release function is close_segment has a struct file as context. The last reference closes the descriptor, so that it is
- *     valid for whoever has a slice.
+ * I1  a range whose release function is close_segment has a struct file as context. The last reference closes the
+ *     descriptor, so that it is valid for whoever has a slice.
  */
 #include "segment.h"
 

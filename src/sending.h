@@ -12,8 +12,8 @@ struct qyi_sending {
     int fd;
     int flags; /* of sendmsg */
     /*
-     * Sends some of these slices, none of which is a file segment; more: something follows at once. Returns what the system call does. At
-     * most IOV_MAX slices, at least one of them not empty.
+     * Sends some of these slices, none of which is a file segment; more: something follows at once. Returns what the
+     * system call does. At most IOV_MAX slices, at least one of them not empty.
      */
     ssize_t (*some)(const struct qyi_sending *sending, const qy_slice *slices, size_t count, bool more);
     void *context;

@@ -11,6 +11,7 @@
 #include "os.h"
 #include "ref.h"
 #include "thread.h"
+#include "track.h"
 
 #include <errno.h>
 #include <string.h>
@@ -38,21 +39,30 @@ static char *at(const qy_slice *slice, size_t offset)
 
 /* ---- making ---- */
 
-/* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
-static void *take_block(size_t length)
+/* A block whose references are tracked, if any are; NULL and ENOMEM. */
+static QYI_COLD void *take_tracked(size_t align, size_t length)
 {
-    if (QYI_UNLIKELY(length > QYI_SIZE_LIMIT)) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return qyi_malloc(qyi_align_up(length, QYI_CACHE_LINE));
+    void *p = length <= QYI_SIZE_LIMIT && qyi_is_tracking() ? qyi_track_take(align, length) : NULL;
+    if (p == NULL)
+        p = qyi_aligned(align, length);
+    struct qyi_ref_target target;
+    if (p != NULL && qyi_is_tracking() && qyi_ref_find(p, &target))
+        qyi_track_made(p, target.bytes, length);
+    return p;
+}
+
+static QYI_COLD qy_slice new_tracked(size_t length)
+{
+    void *p = length == 0 ? NULL : take_tracked(QYI_CACHE_LINE, length);
+    return p != NULL ? make(p, length) : empty;
 }
 
 qy_slice qy_slice_new(size_t length)
 {
-    if (QYI_UNLIKELY(length == 0))
-        return empty;
-    void *p = take_block(length);
+    if (QYI_UNLIKELY(length - 1 >= qyi_slice_plain_max)) /* also if it is 0 */
+        return new_tracked(length);
+    /* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
+    void *p = qyi_malloc(qyi_align_up(length, QYI_CACHE_LINE));
     return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
 }
 
@@ -62,7 +72,7 @@ qy_slice qy_slice_new_aligned(size_t align, size_t length)
         return fail(EINVAL);
     if (length == 0)
         return empty;
-    void *p = qyi_aligned(align, length);
+    void *p = length <= qyi_slice_plain_max ? qyi_aligned(align, length) : take_tracked(align, length);
     return p != NULL ? make(p, length) : empty;
 }
 
@@ -70,9 +80,11 @@ qy_slice qy_slice_zeroed(size_t length)
 {
     if (length == 0)
         return empty;
-    if (length > QYI_SIZE_LIMIT)
-        return fail(ENOMEM);
-    void *p = qyi_calloc(1, qyi_align_up(length, QYI_CACHE_LINE));
+    void *p;
+    if (QYI_LIKELY(length <= qyi_slice_plain_max))
+        p = qyi_calloc(1, qyi_align_up(length, QYI_CACHE_LINE));
+    else if ((p = take_tracked(QYI_CACHE_LINE, length)) != NULL)
+        memset(p, 0, length);
     return p != NULL ? make(p, length) : empty;
 }
 
@@ -99,6 +111,8 @@ qy_slice qy_slice_adopt(void *p, size_t length)
         qyi_release(p);
         return empty;
     }
+    if (qyi_is_tracking())
+        qyi_track_made(p, target.bytes, length);
     return make(p, length);
 }
 
@@ -173,7 +187,7 @@ qy_slice qy_slice_map(int fd, off_t offset, size_t length)
 
 static QYI_NOINLINE qy_slice clone_slow(qy_slice slice)
 {
-    return qyi_retain_slow(slice.iov_base, 1) == 0 ? slice : empty;
+    return qyi_retain_sized(slice.iov_base, 1, slice.iov_len) == 0 ? slice : empty;
 }
 
 qy_slice qy_slice_clone(qy_slice slice)
@@ -213,6 +227,17 @@ void qy_slice_drop(qy_slice *slice)
 
 /* ---- cutting ---- */
 
+/* A reference for the bytes from where on, whose slice keeps those before. */
+static QYI_NOINLINE bool retain_rest(const qy_slice *slice, size_t where)
+{
+    if (qyi_retain_sized(at(slice, where), 1, slice->iov_len - where) != 0)
+        return false;
+    struct qyi_ref_target target;
+    if (qyi_is_tracking() && qyi_ref_find(slice->iov_base, &target))
+        qyi_track_resized(target.base, slice->iov_base, slice->iov_base, where);
+    return true;
+}
+
 /* Make of *slice the two parts [0, cut) and [cut, length). False: unchanged, and errno. */
 static bool cut(const qy_slice *slice, size_t where, qy_slice *front, qy_slice *back)
 {
@@ -221,7 +246,7 @@ static bool cut(const qy_slice *slice, size_t where, qy_slice *front, qy_slice *
         return false;
     }
     const bool two_parts = where != 0 && where != slice->iov_len;
-    if (two_parts && qyi_retain(slice->iov_base, 1) != 0)
+    if (two_parts && !QYI_LIKELY(qyi_retain_fast(slice->iov_base, 1)) && !retain_rest(slice, where))
         return false;
     const qy_slice whole = *slice;
     *front = where == 0 ? empty : make(whole.iov_base, where);

@@ -8,6 +8,8 @@
 
 #include "slices.h"
 
+#include "track.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -59,11 +61,33 @@ QYI_INLINE size_t run_length(const struct qyi_block *block, const qy_slice *slic
     return qyi_max(i, 1);
 }
 
-QYI_INLINE int retain_run(const struct qyi_block *block, const void *p, uint32_t count)
+/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
+{
+    if (!qyi_is_tracking())
+        return qyi_retain_slow(slices->iov_base, count);
+    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
+        if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
+{
+    if (count != 1 && !qyi_is_tracking()) {
+        (void)qyi_release_slow(slices->iov_base, count);
+        return;
+    }
+    for (; count > 0; slices++, count--)
+        (void)qyi_release(slices->iov_base);
+}
+
+QYI_INLINE int retain_run(const struct qyi_block *block, const qy_slice *slices, uint32_t count)
 {
     if (QYI_UNLIKELY(block->cell == NULL))
-        return qyi_retain_slow(p, count);
-    qyi_block_retain(block, p, count);
+        return retain_slow(slices, count);
+    qyi_block_retain(block, slices->iov_base, count);
     return 0;
 }
 
@@ -77,12 +101,12 @@ QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, ui
     (void)qyi_release_last(p, block->entry);
 }
 
-QYI_INLINE void release_run(const struct qyi_block *block, const void *p, uint32_t count)
+QYI_INLINE void release_run(const struct qyi_block *block, const qy_slice *slices, uint32_t count)
 {
     if (QYI_LIKELY(block->cell != NULL))
-        release_counted(block, p, count);
+        release_counted(block, slices->iov_base, count);
     else
-        (void)(count == 1 ? qyi_release(p) : qyi_release_slow(p, count));
+        release_slow(slices, count);
 }
 
 /* A run has at most this many references. */
@@ -93,7 +117,7 @@ static QYI_NOINLINE void release_runs(const qy_slice *slices, size_t count)
     while (count > 1) {
         const struct qyi_block block = block_around(slices->iov_base, false);
         const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
-        release_run(&block, slices->iov_base, (uint32_t)length);
+        release_run(&block, slices, (uint32_t)length);
         slices += length;
         count -= length;
     }
@@ -115,10 +139,9 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
 int qyi_slices_retain(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
-        const void *first = slices[done].iov_base;
-        const struct qyi_block block = block_around(first, true);
+        const struct qyi_block block = block_around(slices[done].iov_base, true);
         const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
-        if (QYI_UNLIKELY(retain_run(&block, first, (uint32_t)length) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], (uint32_t)length) != 0)) {
             const int error = errno;
             qyi_slices_release(slices, done);
             errno = error;
@@ -211,6 +234,30 @@ void qy_slices_drop(qy_slice *slices, size_t count)
 
 /* ---- frames ---- */
 
+/* A reference for each frame; the slice's own is for the rest of it, or else for the last frame. */
+static QYI_NOINLINE int retain_frames(const qy_slice *slice, const qy_slice *frames, size_t count, size_t used,
+                                      uint32_t more)
+{
+    struct qyi_ref_target target;
+    if (!qyi_is_tracking() || !qyi_ref_find(slice->iov_base, &target))
+        return qyi_retain_slow(slice->iov_base, more);
+    size_t i = 0;
+    for (; more > 0; i++) {
+        if (frames[i].iov_len == 0)
+            continue;
+        if (qyi_retain_sized(frames[i].iov_base, 1, frames[i].iov_len) != 0)
+            return -1;
+        more--;
+    }
+    while (i < count && frames[i].iov_len == 0)
+        i++;
+    const qy_slice own = i < count
+                             ? frames[i]
+                             : (qy_slice){.iov_base = (char *)slice->iov_base + used, .iov_len = slice->iov_len - used};
+    qyi_track_resized(target.base, slice->iov_base, own.iov_base, own.iov_len);
+    return 0;
+}
+
 /*
  * The frames of a split have been written to frames[0 .. count), so many of them that own something; used bytes of the slice
  * are gone. Of the references that they need, the slice's own is one if nothing is left of it.
@@ -218,7 +265,8 @@ void qy_slices_drop(qy_slice *slices, size_t count)
 static ssize_t settle(qy_slice *slice, qy_slice *frames, size_t count, uint32_t owners, size_t used)
 {
     const bool rest = used != slice->iov_len;
-    if (owners + rest > 1 && qyi_retain(slice->iov_base, owners + rest - 1) != 0) {
+    if (owners + rest > 1 && !qyi_retain_fast(slice->iov_base, owners + rest - 1) &&
+        retain_frames(slice, frames, count, used, owners + rest - 1) != 0) {
         forget(frames, count); /* they own nothing */
         return -1;
     }

@@ -8,6 +8,7 @@
 #include "start.h"
 
 #include "heap.h"
+#include "leaks.h"
 #include "magazine.h"
 #include "options.h"
 #include "region.h"
@@ -23,7 +24,8 @@ __attribute__((constructor(101))) static void library_loaded(void)
     qyi_options_read();
     qyi_region_advise();
     qyi_stats_start();
-    (void)qyi_start(); /* if there is no memory now, there may be later */
+    if (qyi_start()) /* if there is no memory now, there may be later */
+        qyi_leaks_start();
 }
 
 __attribute__((destructor(101))) static void process_ends(void)
@@ -31,6 +33,7 @@ __attribute__((destructor(101))) static void process_ends(void)
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_stats_finish();
+    qyi_leaks_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())
         qyi_magazines_check(qyi_my_magazines());

@@ -17,6 +17,7 @@
  */
 #include "stats.h"
 
+#include "count.h"
 #include "heap.h"
 #include "large.h"
 #include "lock.h"
@@ -73,6 +74,33 @@ static void unlock_owner(struct qyi_heap *heap)
         qyi_unlock(&heap->lock);
 }
 
+/* Two that drop a reference at once may leave a cell below 0 for a moment (see count.h): then there is none. */
+static RACY uint32_t read_cell(const struct qyi_cell *cell)
+{
+    const uint32_t extra = atomic_load_explicit(&cell->extra, memory_order_relaxed);
+    return extra <= QYI_COUNT_MAX ? extra : 0;
+}
+
+static void count_extra(struct walk *walk, uint32_t extra, size_t block_bytes)
+{
+    if (extra == 0)
+        return;
+    walk->stats->shared_blocks++;
+    walk->stats->extra_references += extra;
+    walk->stats->pinned_bytes += block_bytes;
+}
+
+/* A block that is free has no references beyond the first, so all cells can be looked at. */
+static void count_cells(struct walk *walk, uint32_t granule, unsigned class)
+{
+    const struct qyi_counts *counts = qyi_counts_at(granule);
+    walk->stats->counted_slabs++;
+    for (uint32_t block = 0; block < qyi_classes[class].block_count; block++) {
+        const char *cell = counts->cells + ((size_t)block << counts->cell_shift);
+        count_extra(walk, read_cell((const struct qyi_cell *)cell), qyi_classes[class].bytes);
+    }
+}
+
 struct slab_counts {
     size_t carved, free, uncollected;
 };
@@ -97,6 +125,9 @@ static bool count_slab(struct walk *walk, uint32_t granule, uint64_t entry)
     if (unchanged)
         counts = read_slab(granule, class);
     unchanged = unchanged && qyi_entry(granule) == entry;
+    /* Without the lock, the slab may go meanwhile, and what finds its cells with it: I1. */
+    if (unchanged && heap != NULL && (entry & QYI_ENTRY_HAS_CELLS) != 0)
+        count_cells(walk, granule, class);
     unlock_owner(heap);
     if (!unchanged)
         return false;
@@ -115,10 +146,15 @@ static RACY size_t read_large_bytes(uint32_t granule)
     return large->bytes;
 }
 
-static void count_large(struct walk *walk, uint32_t granule, size_t granules)
+static void count_large(struct walk *walk, uint32_t granule, uint64_t entry, size_t granules)
 {
     walk->stats->large_count++;
-    walk->stats->large_live += qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
+    const size_t bytes = qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
+    walk->stats->large_live += bytes;
+    const struct qyi_large *large = qyi_granule_record(granule);
+    const uint32_t extra = read_cell(&large->cell);
+    if (qyi_entry(granule) == entry)
+        count_extra(walk, extra, bytes);
 }
 
 /* The run that starts at this granule, if one does. Returns the granules to go on by. */
@@ -139,7 +175,7 @@ static uint32_t count_run(struct walk *walk, uint32_t granule, uint32_t end)
             break;
         }
         if ((entry & QYI_ENTRY_LARGE) != 0) {
-            count_large(walk, granule, granules);
+            count_large(walk, granule, entry, granules);
             break;
         }
         if (count_slab(walk, granule, entry))
@@ -346,7 +382,7 @@ static struct {
 
 void qyi_stats_start(void)
 {
-    if (!qyi_options.stats)
+    if (!qyi_options.stats && qyi_options.buf_track == QYI_TRACK_OFF)
         return;
     const int saved_errno = errno;
     struct stat status;
@@ -369,17 +405,25 @@ static bool is_standard_error(int fd)
            status.st_ino == standard_error.inode;
 }
 
+int qyi_stats_fd(void)
+{
+    if (!standard_error.known)
+        return -1;
+    return is_standard_error(standard_error.fd) ? standard_error.fd
+           : is_standard_error(STDERR_FILENO)   ? STDERR_FILENO
+                                                : -1;
+}
+
 void qyi_stats_finish(void)
 {
-    if (!qyi_options.stats || !standard_error.known)
+    if (!qyi_options.stats)
         return;
     const int saved_errno = errno;
     const pid_t pid = getpid();
     if (atomic_exchange_explicit(&standard_error.told, pid, memory_order_relaxed) != pid) { /* elects one thread */
-        if (is_standard_error(standard_error.fd))
-            qyi_stats_print(standard_error.fd);
-        else if (is_standard_error(STDERR_FILENO))
-            qyi_stats_print(STDERR_FILENO);
+        const int fd = qyi_stats_fd();
+        if (fd >= 0)
+            qyi_stats_print(fd);
     }
     errno = saved_errno;
 }

@@ -33,8 +33,12 @@ struct qyi_stats {
     size_t dirty; /* free, resident until purged */
     size_t clean; /* free, not resident */
     size_t metadata;
-    size_t large_live;  /* the part of live in large blocks */
-    size_t large_count; /* their number now */
+    size_t counted_slabs;    /* slabs with reference counts */
+    size_t shared_blocks;    /* blocks with more than one reference */
+    size_t extra_references; /* to these, beyond the first of each */
+    size_t pinned_bytes;     /* of these blocks */
+    size_t large_live;       /* the part of live in large blocks */
+    size_t large_count;      /* their number now */
     uint64_t large_calls;
     /* by qyi_stats_measure; of the whole process, as the kernel says; 0 when unknown */
     size_t resident;
@@ -57,6 +61,9 @@ void qyi_stats_print(int fd);
 
 /* At start, after the options: remember where standard error is, should a report be wanted. */
 void qyi_stats_start(void);
+
+/* Where reports go: standard error as it was at start; -1: nowhere any more. */
+int qyi_stats_fd(void);
 
 /* At exit: print the report if it is wanted. */
 void qyi_stats_finish(void);

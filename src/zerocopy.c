@@ -1,12 +1,13 @@
 /*
- * zerocopy.c: MSG_ZEROCOPY, and the references of what the kernel is reading; include/quarry/zerocopy.h has the contracts. Layer 6.
+ * zerocopy.c: MSG_ZEROCOPY, and the references of what the kernel is reading; include/quarry/zerocopy.h has the
+ * contracts. Layer 6.
  *
  *     ring      . . [17][NULL][19][20] . .        first = 17, count = 4, pending = 3: 18 was done first
  *
- * I1  a send that the kernel has accepted with MSG_ZEROCOPY has the number first + count at that moment: it counts those, and
- *     only those, per socket.
- * I2  every send in flight owns a reference to each of its slices, taken before the system call: the notification may come before that
- *     call returns.
+ * I1  a send that the kernel has accepted with MSG_ZEROCOPY has the number first + count at that moment: it counts
+ *     those, and only those, per socket.
+ * I2  every send in flight owns a reference to each of its slices, taken before the system call: the notification may
+ *     come before that call returns.
  * I3  room is a power of two, so numbers may wrap.
  */
 #include "zerocopy.h"
@@ -30,7 +31,8 @@
  */
 enum { SEND_BYTES = 32 << 10, SLICE_BYTES = 8 << 10, PAUSE_FIRST = 256, PAUSE_LIMIT = 1 << 20, ROOM_FIRST = 16 };
 
-/* Sending looks for notifications itself, after so many sends that are still in flight. Looking in vain costs a tenth of a send. */
+/* Sending looks for notifications itself, after so many sends that are still in flight. Looking in vain costs a
+ * tenth of a send. */
 enum { REAP_AFTER = 32 };
 
 /* ---- forked children ---- */
@@ -319,8 +321,9 @@ static ssize_t run(qy_zerocopy *zerocopy, const struct load *load, int flags)
 }
 
 /*
- * The kernel may run out of room for its account in the middle of a call, and sends less without saying why. That must not
- * look like a full socket: the rest is offered once more, to be copied. If the socket is full indeed, that does not wait.
+ * The kernel may run out of room for its account in the middle of a call, and sends less without saying why. That must
+ * not look like a full socket: the rest is offered once more, to be copied. If the socket is full indeed, that does
+ * not wait.
  */
 static ssize_t run_to_its_end(qy_zerocopy *zerocopy, const struct load *load, int flags)
 {

@@ -20,8 +20,8 @@ struct qy_zerocopy {
     bool cut_short;      /* the last system call without copying sent less than it was given */
     uint32_t generation; /* of processes, see in_child */
     size_t send_bytes, slice_bytes;
-    /* The kernel numbers a socket's sends from 0 on, modulo 2^32. Those in flight are [first, first + count); a send that is done
-     * while an earlier one is not is NULL. ring[number % room]. */
+    /* The kernel numbers a socket's sends from 0 on, modulo 2^32. Those in flight are [first, first + count); a send
+     * that is done while an earlier one is not is NULL. ring[number % room]. */
     uint32_t first, count, room;
     struct qyi_flight **ring;
     size_t pending;            /* that are not NULL */

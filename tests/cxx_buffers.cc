@@ -238,6 +238,62 @@ void slices_are_shared_by_threads()
     CHECK(references(shared) == 1);
 }
 
+#ifdef QUARRY_HPP_BUILDER
+
+void builder_grows_at_both_ends_and_becomes_slices()
+{
+    quarry::builder builder(16, 4);
+    CHECK(builder.empty() && builder.room() >= 16 && builder.headroom() >= 4);
+    builder.append("number ");
+    builder.printf("%d of %s", 7, "ten");
+    builder.prepend_be(static_cast<std::uint32_t>(builder.size()));
+    CHECK(builder.view() == "\0\0\0\x0fnumber 7 of ten"sv);
+    const slice first = builder.split();
+    CHECK(builder.empty() && first.view() == "\0\0\0\x0fnumber 7 of ten"sv);
+    builder.append(std::string(1000, 'x'));
+    builder.data()[0] = 'X';
+    CHECK(builder.split_to(2).view() == "Xx" && builder.size() == 998);
+    builder.prepend("front");
+    const slice rest = builder.freeze();
+    CHECK(rest.view().substr(0, 6) == "frontx" && rest.size() == 1003 && builder.empty() && references(rest) == 1);
+}
+
+void builder_writes_integers()
+{
+    quarry::builder builder;
+    builder.append_be(std::uint8_t{1});
+    builder.append_be(std::uint16_t{0x0203});
+    builder.append_le(std::uint32_t{0x04050607});
+    builder.append_be(std::uint64_t{0x08090a0b0c0d0e0f});
+    CHECK(builder.view() == "\x01\x02\x03\x07\x06\x05\x04\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f"sv);
+    builder.clear();
+    builder.append_varint(300);
+    builder.append_zigzag(-1);
+    CHECK(builder.view() == "\xac\x02\x01"sv);
+}
+
+void builder_moves_and_reads_into_its_room()
+{
+    quarry::builder a;
+    char *spare = a.spare(100);
+    CHECK(spare != nullptr && a.room() >= 100);
+    spare[0] = 's';
+    a.commit(1);
+    quarry::builder b = std::move(a);
+    CHECK(a.empty() && b.view() == "s");
+    a = std::move(b);
+    CHECK(b.empty() && a.view() == "s");
+    CHECK(errno_of([&] { a.commit(a.room() + 1); }) == ERANGE);
+    CHECK(errno_of([&] { (void)a.split_to(2); }) == ERANGE);
+    CHECK(errno_of([&] { a.reserve(bb_hide_size(SIZE_MAX / 2)); }) == ENOMEM);
+    CHECK(errno_of([&] { quarry::builder huge(bb_hide_size(SIZE_MAX / 2)); }) == ENOMEM);
+    CHECK(a.view() == "s");
+    a.reserve(10);
+    CHECK(a.try_reclaim(10));
+}
+
+#endif
+
 #ifdef QUARRY_HPP_CHAIN
 
 std::string text_of(const quarry::chain &chain)
@@ -458,6 +514,11 @@ int main()
     allocator_serves_containers();
     memory_of_a_container_can_be_sliced();
     resource_serves_pmr();
+#ifdef QUARRY_HPP_BUILDER
+    builder_grows_at_both_ends_and_becomes_slices();
+    builder_writes_integers();
+    builder_moves_and_reads_into_its_room();
+#endif
 #ifdef QUARRY_HPP_CHAIN
     chain_takes_lends_and_gives_back();
     chain_moves_with_its_slices();

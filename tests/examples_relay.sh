@@ -259,8 +259,8 @@ fi
 for how in $modes; do
     # Whole requests and a window smaller than a segment make TCP wait for its timer each time.
     if [ "$how" = uring ]; then SOCKET=128K; fi
-    every_byte "relay --send=$how" "$RELAY" --send=$how
-    slow_ones "relay --send=$how" "$RELAY" --send=$how
+    every_byte "relay --send=$how" "$RELAY" --send="$how"
+    slow_ones "relay --send=$how" "$RELAY" --send="$how"
 done
 PRELOAD=$QUARRY_LIB
 SOCKET=16K

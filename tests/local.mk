@@ -21,7 +21,12 @@ blackbox_scripts = \
 	tests/sandbox_secure.sh \
 	tests/start_dlclose.sh \
 	tests/start_ifunc_library.sh \
-	tests/start_runpath.sh
+	tests/start_runpath.sh \
+	tests/track_clean.sh \
+	tests/track_fork.sh \
+	tests/track_leak.sh \
+	tests/track_misuse.sh \
+	tests/track_stats.sh
 
 if WITH_LIBRARY
 
@@ -187,7 +192,8 @@ scripted_programs = \
 	tests/sandbox_workout \
 	tests/start_dlclose \
 	tests/start_ifunc_library \
-	tests/start_runpath
+	tests/start_runpath \
+	tests/track_target
 
 blackbox_programs = \
 	$(family_programs) \
@@ -296,6 +302,9 @@ tests_family_getline_LDADD        = libquarry.la
 tests_fork_refs_LDADD             = libquarry.la
 tests_stress_refs_LDADD           = libquarry.la
 tests_thread_refs_LDADD           = libquarry.la
+tests_track_target_LDADD          = libquarry.la
+# Read with nm: no script of libtool's.
+tests_track_target_LDFLAGS        = $(AM_LDFLAGS) -no-install
 
 # --- make check-soak: the long runs -------------------------------------------------------------------------------------
 
@@ -341,7 +350,8 @@ EXTRA_DIST += \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \
-	tests/thread_owner.h
+	tests/thread_owner.h \
+	tests/track.sh
 
 # The tests with real programs, and the unit tests.
 include tests/preload.mk

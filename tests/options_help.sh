@@ -5,6 +5,6 @@ set -eu
 . "$(dirname "$0")/options.sh"
 
 run QUARRY_OPTIONS=help "$program"
-for key in background purge thp deepbind; do
+for key in background purge thp deepbind buf_track; do
     grep -qE "(^|[^a-z])$key([^a-z]|\$)" "$folder/err" || fail "help does not name \"$key\""
 done

@@ -1,5 +1,6 @@
 /*
- * test_uring.c: slices sent and received by io_uring: who has a reference when, also after errors, and buffers that go back to the kernel.
+ * test_uring.c: slices sent and received by io_uring: who has a reference when, also after errors, and buffers that go
+ * back to the kernel.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /*
- * test_zerocopy.c: references held for what the kernel is reading: the account by itself, over loopback (where the kernel copies), and through
- * a device that sends from the program's pages.
+ * test_zerocopy.c: references held for what the kernel is reading: the account by itself, over loopback (where the
+ * kernel copies), and through a device that sends from the program's pages.
  */
 #include "unit.h"
 
@@ -323,8 +323,8 @@ static bool write_text(const char *path, const char *text)
 }
 
 /*
- * Move this process to a network namespace with an ifb device, which throws away what it is told to send, but not before it
- * has been sent. NULL, or what is missing.
+ * Move this process to a network namespace with an ifb device, which throws away what it is told to send, but not
+ * before it has been sent. NULL, or what is missing.
  */
 static const char *enter_namespace(void)
 {

@@ -25,6 +25,7 @@ unit_programs = \
 	tests/test_slice \
 	tests/test_stats \
 	tests/test_thread \
+	tests/test_track \
 	tests/test_zerocopy
 
 check_PROGRAMS += $(unit_programs)
@@ -117,6 +118,10 @@ tests_test_stats_LDADD    = $(unit_ldadd)
 tests_test_thread_CPPFLAGS = $(unit_cppflags)
 tests_test_thread_CFLAGS   = $(unit_cflags)
 tests_test_thread_LDADD    = $(unit_ldadd)
+
+tests_test_track_CPPFLAGS = $(unit_cppflags)
+tests_test_track_CFLAGS   = $(unit_cflags)
+tests_test_track_LDADD    = $(unit_ldadd)
 
 tests_test_zerocopy_CPPFLAGS = $(unit_cppflags)
 tests_test_zerocopy_CFLAGS   = $(unit_cflags)

@@ -4,7 +4,8 @@
  *     arena: [0][1][2] ...          every block is out all the time: its one reference is the kernel's, or a slice's
  *     ring:  the numbers of those that the kernel may fill
  *
- *     the kernel fills one  ->  a slice owns the reference  ->  last release: recycle() takes it over, and the number goes into the ring
+ *     the kernel fills one  ->  a slice owns the reference
+ *                           ->  last release: recycle() takes it over, and the number goes into the ring
  *
  * I1  a buffer is in the ring, or somebody has a reference to it, never both.
  * I2  once closed, blocks go back to the arena; the last of them frees this record.
@@ -68,8 +69,8 @@ void qyi_provided_close(struct qyi_provided *provided)
     qy_arena *arena = provided->arena;
     struct io_uring_buf_ring *ring = provided->ring;
     provided->ring = NULL;
-    /* No more go in, so those that are not out now are the kernel's, whose references are to be dropped. The record stays as
-     * long as this is not over: it waits for all. */
+    /* No more go in, so those that are not out now are the kernel's, whose references are to be dropped. The record
+     * stays as long as this is not over: it waits for all. */
     unsigned left = count;
     for (unsigned i = 0; i < count; i++) {
         if (provided->out[i])
@@ -98,9 +99,8 @@ static void take_all(struct qyi_provided *provided)
 
 static int register_ring(struct io_uring *ring, const struct qyi_provided *provided)
 {
-    struct io_uring_buf_reg registration = {.ring_addr = (uintptr_t)provided->ring,
-                                            .ring_entries = provided->count,
-                                            .bgid = QYI_URING_GROUP};
+    struct io_uring_buf_reg registration = {
+        .ring_addr = (uintptr_t)provided->ring, .ring_entries = provided->count, .bgid = QYI_URING_GROUP};
     return -io_uring_register_buf_ring(ring, &registration, 0);
 }
 

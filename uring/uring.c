@@ -4,8 +4,8 @@
  *     request    prepared -> the kernel's -> completion -> event
  *                                        `-> completion with MORE -> event ... notification -> its slices are let go
  *
- * I1  a request of ours is in the list until its last completion has been seen: the one without MORE. Its slices are its own until then. A
- *     failed send without copying has a notification like any other if its completion says MORE.
+ * I1  a request of ours is in the list until its last completion has been seen: the one without MORE. Its slices are
+ *     its own until then. A failed send without copying has a notification like any other if its completion says MORE.
  * I2  user_data of ours is odd.
  */
 #include "uring.h"
@@ -34,7 +34,8 @@ static uint64_t name_of(const struct qyi_request *request)
     return (uintptr_t)request | 1; /* I2 */
 }
 
-static struct qyi_request *new_request(qy_uring *uring, enum qy_uring_kind kind, int socket, size_t count, void *context)
+static struct qyi_request *new_request(qy_uring *uring, enum qy_uring_kind kind, int socket, size_t count,
+                                       void *context)
 {
     struct qyi_request *request = qy_malloc(sizeof *request + count * sizeof request->slices[0]);
     if (request == NULL)
@@ -285,10 +286,8 @@ static bool complete(qy_uring *uring, const struct io_uring_cqe *cqe, struct qy_
     if (name == NO_USER_DATA)
         return false;
     if (name % 2 == 0) {
-        *event = (struct qy_uring_event){.kind = QY_URING_OTHER,
-                                         .result = cqe->res,
-                                         .context = (void *)(uintptr_t)name,
-                                         .flags = cqe->flags};
+        *event = (struct qy_uring_event){
+            .kind = QY_URING_OTHER, .result = cqe->res, .context = (void *)(uintptr_t)name, .flags = cqe->flags};
         return true;
     }
     struct qyi_request *request = (struct qyi_request *)(uintptr_t)(name & ~(uint64_t)1);

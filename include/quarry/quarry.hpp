@@ -2,6 +2,7 @@
  * quarry.hpp: Quarry for C++17. A header over the C functions; it needs nothing but the standard library.
  *
  *     quarry::slice            counted bytes (slice.h): moves, never copies silently, drops its reference at the end
+ *     quarry::builder          bytes in the making, which become slices (builder.h)
  *     quarry::chain            a queue of slices that writev() takes as it stands (chain.h)
  *     quarry::allocator<T>     for containers
  *     quarry::resource()       for std::pmr
@@ -21,6 +22,10 @@
 #include "quarry/quarry.h"
 #include "quarry/ref.h"
 #include "quarry/slice.h"
+#if __has_include("quarry/builder.h")
+#include "quarry/builder.h"
+#define QUARRY_HPP_BUILDER 1
+#endif
 #if __has_include("quarry/chain.h")
 #include "quarry/chain.h"
 #define QUARRY_HPP_CHAIN 1
@@ -31,7 +36,9 @@
 #endif
 
 #include <cerrno>
+#include <cstdarg>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <memory_resource>
@@ -446,6 +453,217 @@ inline void reset(slice *slices, std::size_t count) noexcept
     if (count != 0)
         qy_slices_drop(const_cast<qy_slice *>(iov(slices)), count); /* the array is not const */
 }
+
+#ifdef QUARRY_HPP_BUILDER
+
+/* ---- builders ---- */
+
+/* Bytes in the making; each function as qy_builder_... of that name. What throws changes nothing. */
+class builder
+{
+  public:
+    /* Without a block until there is something to put into it. */
+    builder() noexcept = default;
+
+    /* With room for so many bytes at the end and in front. */
+    explicit builder(std::size_t capacity, std::size_t headroom = 0)
+    {
+        check(qy_builder_init(&raw_, capacity, headroom), "quarry::builder");
+    }
+
+    builder(builder &&other) noexcept : raw_(std::exchange(other.raw_, qy_builder()))
+    {
+    }
+
+    builder &operator=(builder &&other) noexcept
+    {
+        if (this != &other) {
+            qy_builder_drop(&raw_);
+            raw_ = std::exchange(other.raw_, qy_builder());
+        }
+        return *this;
+    }
+
+    builder(const builder &) = delete;
+    builder &operator=(const builder &) = delete;
+
+    ~builder()
+    {
+        qy_builder_drop(&raw_);
+    }
+
+    /* ---- room ---- */
+
+    void reserve(std::size_t bytes)
+    {
+        check(qy_builder_reserve(&raw_, bytes), "quarry::builder::reserve");
+    }
+
+    bool try_reclaim(std::size_t bytes) noexcept
+    {
+        return qy_builder_try_reclaim(&raw_, bytes);
+    }
+
+    /* Where the next bytes go, at least so many, for read(): then commit(). room() says how many fit. */
+    [[nodiscard]] char *spare(std::size_t bytes)
+    {
+        void *p = qy_builder_spare(&raw_, bytes, nullptr);
+        if (p == nullptr && bytes != 0)
+            detail::fail("quarry::builder::spare");
+        return static_cast<char *>(p);
+    }
+
+    void commit(std::size_t bytes)
+    {
+        check(qy_builder_commit(&raw_, bytes), "quarry::builder::commit");
+    }
+
+    /* ---- writing ---- */
+
+    void append(std::string_view bytes)
+    {
+        check(qy_builder_append(&raw_, bytes.data(), bytes.size()), "quarry::builder::append");
+    }
+
+    void prepend(std::string_view bytes)
+    {
+        check(qy_builder_prepend(&raw_, bytes.data(), bytes.size()), "quarry::builder::prepend");
+    }
+
+    /* As printf(); the arguments are checked by the compiler. */
+    __attribute__((format(printf, 2, 3))) void printf(const char *format, ...)
+    {
+        va_list arguments;
+        va_start(arguments, format);
+        const int result = qy_builder_vprintf(&raw_, format, arguments);
+        va_end(arguments);
+        check(result, "quarry::builder::printf");
+    }
+
+    /* Unsigned integers of 8 to 64 bits, big and little endian. */
+    template <typename T> void append_be(T value)
+    {
+        char bytes[sizeof(T)];
+        store_be(bytes, value);
+        append(std::string_view(bytes, sizeof bytes));
+    }
+
+    template <typename T> void append_le(T value)
+    {
+        char bytes[sizeof(T)];
+        for (std::size_t i = 0; i < sizeof(T); i++)
+            bytes[i] = byte_of(value, i);
+        append(std::string_view(bytes, sizeof bytes));
+    }
+
+    template <typename T> void prepend_be(T value)
+    {
+        char bytes[sizeof(T)];
+        store_be(bytes, value);
+        prepend(std::string_view(bytes, sizeof bytes));
+    }
+
+    void append_varint(std::uint64_t value)
+    {
+        check(qy_builder_append_varint(&raw_, value), "quarry::builder::append_varint");
+    }
+
+    void append_zigzag(std::int64_t value)
+    {
+        check(qy_builder_append_zigzag(&raw_, value), "quarry::builder::append_zigzag");
+    }
+
+    void clear() noexcept
+    {
+        qy_builder_clear(&raw_);
+    }
+
+    /* ---- finishing ---- */
+
+    /* All contents; the block goes with them. */
+    [[nodiscard]] slice freeze() noexcept
+    {
+        return slice::take(qy_builder_freeze(&raw_));
+    }
+
+    /* The first bytes; the rest goes on in the same block. */
+    [[nodiscard]] slice split_to(std::size_t bytes)
+    {
+        const qy_slice front = qy_builder_split_to(&raw_, bytes);
+        if (front.iov_len == 0 && bytes != 0)
+            detail::fail("quarry::builder::split_to");
+        return slice::take(front);
+    }
+
+    [[nodiscard]] slice split()
+    {
+        return split_to(size());
+    }
+
+    /* ---- looking ---- */
+
+    /* The contents, which may be changed in place, until the builder grows. */
+    char *data() noexcept
+    {
+        return static_cast<char *>(qy_builder_data(&raw_));
+    }
+
+    std::string_view view() const noexcept
+    {
+        return empty() ? std::string_view()
+                       : std::string_view(static_cast<const char *>(qy_builder_data(&raw_)), size());
+    }
+
+    std::size_t size() const noexcept
+    {
+        return qy_builder_length(&raw_);
+    }
+
+    [[nodiscard]] bool empty() const noexcept
+    {
+        return size() == 0;
+    }
+
+    std::size_t room() const noexcept
+    {
+        return qy_builder_room(&raw_);
+    }
+
+    std::size_t headroom() const noexcept
+    {
+        return qy_builder_headroom(&raw_);
+    }
+
+    /* Lent to C functions. */
+    qy_builder *raw() noexcept
+    {
+        return &raw_;
+    }
+
+  private:
+    static void check(int result, const char *what)
+    {
+        if (result != 0)
+            detail::fail(what);
+    }
+
+    /* Byte number i, the lowest being 0. */
+    template <typename T> static char byte_of(T value, std::size_t i) noexcept
+    {
+        static_assert(std::is_unsigned_v<T> && sizeof(T) <= 8, "an unsigned integer");
+        return static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i));
+    }
+
+    template <typename T> static void store_be(char *bytes, T value) noexcept
+    {
+        for (std::size_t i = 0; i < sizeof(T); i++)
+            bytes[i] = byte_of(value, sizeof(T) - 1 - i);
+    }
+
+    qy_builder raw_{};
+};
+
+#endif
 
 #ifdef QUARRY_HPP_CHAIN
 

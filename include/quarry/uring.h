@@ -2,16 +2,17 @@
  * uring.h: slices and io_uring. In a library of its own, -lquarry-uring, which needs liburing.
  *
  *     send       takes slices and lets go of them when the kernel has done with their bytes
- *     receive    one request, many events: each brings a slice that the kernel has filled; its last release, anywhere, gives the
- *                buffer back to the kernel
+ *     receive    one request, many events: each brings a slice that the kernel has filled; its last release, anywhere,
+ *                gives the buffer back to the kernel
  *     arena      (arena.h) registered once: its slices are sent by the number of their buffer, without pinning a page
  *
  * A qy_uring owns a ring; other requests can be made on it beside its own: qy_uring_ring().
  *
  * Threads    one at a time per qy_uring. The slices may be used and released by any.
- * fork       a child must neither use a qy_uring nor release slices that it received: what is in flight is the parent's.
- * Errors     a kernel without io_uring is ENOSYS, a sandbox that forbids it EPERM (or whatever it says), from qy_uring_new(): nothing
- *            else fails for that reason. Kernels before 6.1 copy what they send.
+ * fork       a child must neither use a qy_uring nor release slices that it received: what is in flight is the
+ *            parent's.
+ * Errors     a kernel without io_uring is ENOSYS, a sandbox that forbids it EPERM (or whatever it says), from
+ *            qy_uring_new(): nothing else fails for that reason. Kernels before 6.1 copy what they send.
  */
 #ifndef QUARRY_URING_H
 #define QUARRY_URING_H
@@ -35,31 +36,36 @@ typedef struct qy_uring qy_uring;
 QY_API qy_uring *qy_uring_new(unsigned entries);
 
 /*
- * The ring itself, for requests of other kinds. Their user_data must be even (a pointer is); their completions come as QY_URING_OTHER.
+ * The ring itself, for requests of other kinds. Their user_data must be even (a pointer is); their completions come as
+ * QY_URING_OTHER.
  */
 QY_API struct io_uring *qy_uring_ring(qy_uring *uring);
 
 /*
  * Register the buffers of an arena with the ring, one arena at most (EBUSY). The arena is pinned until qy_uring_free().
  *
- * Returns    0; or -1 with ENOMEM (RLIMIT_MEMLOCK does not allow so much) or errno as of io_uring_register(): then its slices are sent like
- *            any others.
+ * Returns    0; or -1 with ENOMEM (RLIMIT_MEMLOCK does not allow so much) or errno as of io_uring_register(): then its
+ *            slices are sent like any others.
  */
 QY_API int qy_uring_register_arena(qy_uring *uring, qy_arena *arena);
 
 /*
- * From which sizes on not to copy: bytes of a send, and bytes of its slices on average. Defaults: 32 KiB and 8 KiB. For a
- * single slice of the registered arena: registered_bytes, 8 KiB.
+ * From which sizes on not to copy: bytes of a send, and bytes of its slices on average. Defaults: 32 KiB and 8 KiB.
+ * For a single slice of the registered arena: registered_bytes, 8 KiB.
  */
 QY_API void qy_uring_set_limits(qy_uring *uring, size_t send_bytes, size_t slice_bytes, size_t registered_bytes);
 
 /*
- * Prepare to send slices; they go to the kernel at the next qy_uring_next() or io_uring_submit(), or when the ring is full.
+ * Prepare to send slices; they go to the kernel at the next qy_uring_next() or io_uring_submit(), or when the ring is
+ * full.
  *
  * slices     taken, and emptied, if the call succeeds; at most IOV_MAX.
- * flags      as of send(); MSG_WAITALL is added, so that a stream takes everything or fails. The socket must not have O_NONBLOCK.
- * context    comes back in the event QY_URING_SENT. Several sends by one stream may overtake each other: wait for the event.
- * Returns    0; or -1 with ENOMEM, EINVAL (nothing to send, too many slices, or bytes beyond INT_MAX) or errno as of io_uring_enter(): the slices are the caller's.
+ * flags      as of send(); MSG_WAITALL is added, so that a stream takes everything or fails. The socket must not have
+ *            O_NONBLOCK.
+ * context    comes back in the event QY_URING_SENT. Several sends by one stream may overtake each other: wait for the
+ *            event.
+ * Returns    0; or -1 with ENOMEM, EINVAL (nothing to send, too many slices, or bytes beyond INT_MAX) or errno as of
+ *            io_uring_enter(): the slices are the caller's.
  * Fall-back  sockets that cannot send without copying (AF_UNIX) copy.
  * Cost       one small allocation.
  */
@@ -88,10 +94,13 @@ QY_API int qy_uring_receive(qy_uring *uring, int socket, void *context);
 QY_API int qy_uring_cancel(qy_uring *uring, const void *context);
 
 enum qy_uring_kind {
-    QY_URING_SENT, /* result: bytes, or a negative errno value. The slices are let go when the kernel has done with them */
-    QY_URING_RECEIVED, /* result: bytes of the slice; 0: the end of the stream; or a negative errno value. -ENOBUFS: all buffers
-                        * are out, receive anew when some have been released */
-    QY_URING_OTHER, /* context: the request's user_data; result and flags: of its completion */
+    /* result: bytes, or a negative errno value. The slices are let go when the kernel has done with them */
+    QY_URING_SENT,
+    /* result: bytes of the slice; 0: the end of the stream; or a negative errno value. -ENOBUFS: all buffers are out,
+     * receive anew when some have been released */
+    QY_URING_RECEIVED,
+    /* context: the request's user_data; result and flags: of its completion */
+    QY_URING_OTHER,
 };
 
 struct qy_uring_event {
@@ -115,8 +124,8 @@ QY_API int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int time
 QY_API size_t qy_uring_pending(const qy_uring *uring);
 
 /*
- * End the ring: cancel what is in flight, and wait until the kernel reads none of its bytes any more. Events that have not been
- * looked at are lost.
+ * End the ring: cancel what is in flight, and wait until the kernel reads none of its bytes any more. Events that have
+ * not been looked at are lost.
  *
  * uring      taken if the call succeeds; NULL is allowed.
  * timeout_ms to wait at most; -1: without end. A peer that acknowledges nothing can keep bytes in flight for long.

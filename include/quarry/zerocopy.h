@@ -1,27 +1,29 @@
 /*
  * zerocopy.h: sending slices without copying them, by MSG_ZEROCOPY.
  *
- * With MSG_ZEROCOPY the kernel sends from the program's own pages, and says later, on the socket's error queue, that it has
- * done with them. Until then nobody may write to them or free them. A qy_zerocopy keeps that account for one socket: it holds a reference to
- * what is being sent, and drops it when the kernel is done.
+ * With MSG_ZEROCOPY the kernel sends from the program's own pages, and says later, on the socket's error queue, that
+ * it has done with them. Until then nobody may write to them or free them. A qy_zerocopy keeps that account for one
+ * socket: it holds a reference to what is being sent, and drops it when the kernel is done.
  *
  *     send     one reference per slice (one atomic operation per block), then sendmsg(MSG_ZEROCOPY)
  *     reap     error queue: "sends 17 to 19 are done"  ->  their references are dropped
  *
- * Pinning pages and reading the error queue cost more than copying a little: see qy_zerocopy(3) for the figures. So a send is copied as
- * by qy_slices_send() if it is small, or in small pieces; if the kernel has no room to account for it (ENOBUFS); for a while after the
- * kernel has reported that it had to copy in any case (it always has to on the loopback device, for one); and always on sockets that
- * cannot do it, such as AF_UNIX. Nothing but speed depends on it.
+ * Pinning pages and reading the error queue cost more than copying a little: see qy_zerocopy(3) for the figures. So a
+ * send is copied as by qy_slices_send() if it is small, or in small pieces; if the kernel has no room to account for
+ * it (ENOBUFS); for a while after the kernel has reported that it had to copy in any case (it always has to on the
+ * loopback device, for one); and always on sockets that cannot do it, such as AF_UNIX. Nothing but speed depends on it.
  *
- * The bytes  must not be changed before they are reaped: the receiver could get either version. Take care with qy_slice_try_mut()
- *            and qy_is_unique(): they see the reference that is held, and say no.
- * The socket must have no other reader of its error queue and no other sender of MSG_ZEROCOPY, before or meanwhile: sends
+ * The bytes  must not be changed before they are reaped: the receiver could get either version. Take care with
+ *            qy_slice_try_mut() and qy_is_unique(): they see the reference that is held, and say no.
+ * The socket must have no other reader of its error queue and no other sender of MSG_ZEROCOPY, before or meanwhile:
+ * sends
  *            are known by counting them from the socket's first one on. At most one qy_zerocopy in its life, therefore.
  * Threads    one at a time per qy_zerocopy; the slices may be used by any.
  * fork       a child has its parent's qy_zerocopy without anything in flight: what the parent had sent stays referenced
- *            (allocated) in the child for ever, notifications are left to the parent, and the child's own sends are copied.
- * Closing    pages are being read, and notified about, after close() as before, but nobody can read the notifications then. Before
- *            it: qy_zerocopy_wait(); or, where the bytes are never changed or freed, whatever one likes.
+ *            (allocated) in the child for ever, notifications are left to the parent, and the child's own sends are
+ *            copied.
+ * Closing    pages are being read, and notified about, after close() as before, but nobody can read the notifications
+ *            then. Before it: qy_zerocopy_wait(); or, where the bytes are never changed or freed, whatever one likes.
  */
 #ifndef QUARRY_ZEROCOPY_H
 #define QUARRY_ZEROCOPY_H
@@ -55,7 +57,8 @@ QY_API void qy_zerocopy_set_limits(qy_zerocopy *zerocopy, size_t send_bytes, siz
  *
  * slices     drained; those that the kernel still reads keep the reference that the account took.
  * Errors     besides those of sendmsg(): ENOMEM, nothing was sent.
- * Cost       beside the system call one small allocation, and a reference to each slice. Reaps what is there when it is time to.
+ * Cost       beside the system call one small allocation, and a reference to each slice. Reaps what is there when it
+ *            is time to.
  */
 QY_API ssize_t qy_zerocopy_send(qy_zerocopy *zerocopy, qy_slice *slices, size_t count, int flags);
 

@@ -1,9 +1,11 @@
 /*
- * sends.c: what a send costs: nanoseconds of the sending thread, with the notifications that belong to it, by size, for the ways to do it, over
- * loopback (TCP, to a thread that throws everything away) and through a device that sends from the program's pages (UDP through ifb in
- * a network namespace of its own; root only). And files: sendfile beside writev from the mapping.
+ * sends.c: what a send costs: nanoseconds of the sending thread, with the notifications that belong to it, by size,
+ * for the ways to do it, over loopback (TCP, to a thread that throws everything away) and through a device that sends
+ * from the program's pages (UDP through ifb in a network namespace of its own; root only). And files: sendfile beside
+ * writev from the mapping.
  *
- * The bytes are in the processor's cache, as what has just been received is; -cold: out of 64 MiB in turn, so that they are not.
+ * The bytes are in the processor's cache, as what has just been received is; -cold: out of 64 MiB in turn, so that
+ * they are not.
  *
  * sends [REPETITIONS]: prints rows "path system bytes ns", the median of the repetitions.
  */
