@@ -61,14 +61,17 @@ QYI_INLINE size_t run_length(const struct qyi_block *block, const qy_slice *slic
     return qyi_max(i, 1);
 }
 
-/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
+/* As below, of slices that all lie in one block, so many of which are not empty, but the counts are not for the fast path. */
 static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
 {
     if (!qyi_is_tracking())
         return qyi_retain_slow(slices->iov_base, count);
-    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
+    for (; count > 0; slices++) { /* the first makes the counts; nothing fails after that */
+        if (slices->iov_len == 0)
+            continue;
         if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
             return -1;
+        count--;
     }
     return 0;
 }
@@ -79,8 +82,12 @@ static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
         (void)qyi_release_slow(slices->iov_base, count);
         return;
     }
-    for (; count > 0; slices++, count--)
+    for (; count > 0; slices++) {
+        if (slices->iov_len == 0)
+            continue;
         (void)qyi_release(slices->iov_base);
+        count--;
+    }
 }
 
 QYI_INLINE int retain_run(const struct qyi_block *block, const qy_slice *slices, uint32_t count)
@@ -194,15 +201,14 @@ QYI_INLINE size_t run_of_owners(const struct qyi_block *block, const qy_slice *s
 int qy_slices_retain(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
-        const void *first = slices[done].iov_base;
         uint32_t owners;
         if (slices[done].iov_len == 0) {
             done++;
             continue;
         }
-        const struct qyi_block block = block_around(first, true);
+        const struct qyi_block block = block_around(slices[done].iov_base, true);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        if (QYI_UNLIKELY(retain_run(&block, first, owners) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], owners) != 0)) {
             const int error = errno;
             for (size_t i = 0; i < done; i++) {
                 if (slices[i].iov_len != 0)
@@ -226,7 +232,7 @@ void qy_slices_drop(qy_slice *slices, size_t count)
         }
         const struct qyi_block block = block_around(slices[done].iov_base, false);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        release_run(&block, slices[done].iov_base, owners);
+        release_run(&block, &slices[done], owners);
         done += length;
     }
     forget(slices, count);
