@@ -174,15 +174,51 @@ void qy_chain_move(qy_chain *to, qy_chain *from)
 
 /* ---- growing ---- */
 
+/* What has been written behind the last slice is the chain's now. */
+QYI_INLINE void admitted(qy_chain *chain, size_t count, size_t bytes)
+{
+    chain->count += count;
+    chain->bytes += bytes;
+    grown(chain);
+}
+
+static char *end_of(const qy_chain *chain)
+{
+    const qy_slice *last = chain->slices + chain->count - 1;
+    return chain->count == 0 ? NULL : at(last, last->iov_len);
+}
+
+/* A slice that is the last one's continuation does not need room or a reference. */
+static QYI_NOINLINE bool continues(const qy_chain *chain, qy_slice slice)
+{
+    if (chain->count == 0 || end_of(chain) != slice.iov_base)
+        return false;
+    const qy_slice both[] = {chain->slices[chain->count - 1], slice};
+    return qyi_slices_following(both, 2) == 2;
+}
+
+static void lengthen(qy_chain *chain, size_t bytes)
+{
+    chain->slices[chain->count - 1].iov_len += bytes;
+    chain->bytes += bytes;
+    grown(chain);
+}
+
 int qy_chain_push_slow(qy_chain *chain, qy_slice slice)
 {
     if (slice.iov_len == 0)
         return 0;
+    if (slice.iov_len > QY_CHAIN_BYTES_MAX - chain->bytes)
+        return fail(EOVERFLOW);
+    if (continues(chain, slice)) {
+        (void)qyi_release(slice.iov_base);
+        lengthen(chain, slice.iov_len);
+        return 0;
+    }
     if (!admit(chain, 1, slice.iov_len))
         return -1;
-    chain->slices[chain->count++] = slice;
-    chain->bytes += slice.iov_len;
-    grown(chain);
+    chain->slices[chain->count] = slice;
+    admitted(chain, 1, slice.iov_len);
     return 0;
 }
 
@@ -190,55 +226,81 @@ int qy_chain_push_clone(qy_chain *chain, qy_slice slice)
 {
     if (QYI_UNLIKELY(slice.iov_len == 0))
         return 0;
+    if (QYI_UNLIKELY(end_of(chain) == slice.iov_base) && slice.iov_len <= QY_CHAIN_BYTES_MAX - chain->bytes &&
+        continues(chain, slice)) {
+        lengthen(chain, slice.iov_len);
+        return 0;
+    }
     if (!admit(chain, 1, slice.iov_len) || qyi_retain(slice.iov_base, 1) != 0)
         return -1;
-    return qy_chain_push(chain, slice); /* it has been admitted */
+    chain->slices[chain->count] = slice;
+    admitted(chain, 1, slice.iov_len);
+    return 0;
 }
 
-/* Copy those slices that own something. Returns how many, and their bytes; SIZE_MAX: more than fit into any chain. */
-static QYI_NOINLINE size_t copy_owners(qy_slice *to, const qy_slice *slices, size_t count, size_t *bytes)
+static QYI_NOINLINE int push_clones_slow(qy_chain *chain, const qy_slice *slices, size_t count)
 {
+    qy_slice *const end = chain->slices + chain->count;
     size_t owners = 0;
-    *bytes = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        to[owners] = slices[i];
+        if (slices[i].iov_len > QY_CHAIN_BYTES_MAX - chain->bytes - bytes)
+            return fail(EOVERFLOW);
+        bytes += slices[i].iov_len;
+        end[owners] = slices[i];
         owners += slices[i].iov_len != 0;
-        if (slices[i].iov_len > QY_CHAIN_BYTES_MAX - *bytes)
-            return SIZE_MAX;
-        *bytes += slices[i].iov_len;
     }
-    return owners;
+    if (qyi_slices_retain(end, owners) != 0)
+        return -1;
+    admitted(chain, owners, bytes);
+    return 0;
 }
 
-/* The same. While all are longer than 0 and the sum is in bounds, none of the numbers has its top bit set. */
-QYI_INLINE size_t copy_slices(qy_slice *to, const qy_slice *slices, size_t count, size_t *bytes)
+/* Join those of the slices behind the last one, all in this block, that follow each other, and the first of them to the last one.
+ * Returns how many are left: what has been joined needs no reference. */
+static QYI_NOINLINE size_t join_behind(qy_chain *chain, struct qyi_block block, size_t count)
 {
-    size_t sum = 0;
-    size_t top = 0;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = slices[i];
-        sum += slices[i].iov_len;
-        top |= (slices[i].iov_len - 1) | sum;
+    qy_slice *const end = chain->slices + chain->count;
+    const bool last_is_there = chain->count != 0 && qyi_block_offset(&block, end[-1].iov_base) < block.bytes;
+    qy_slice *into = last_is_there ? end - 1 : end;
+    for (const qy_slice *slice = into + 1; slice != end + count; slice++) {
+        if (at(into, into->iov_len) == slice->iov_base)
+            into->iov_len += slice->iov_len;
+        else
+            *++into = *slice;
     }
-    *bytes = sum;
-    return QYI_LIKELY(top <= QY_CHAIN_BYTES_MAX) ? count : copy_owners(to, slices, count, bytes);
+    return (size_t)(into + 1 - end);
 }
 
-/* The free end of the room serves as the list of those that own something, before they are the chain's. */
+/*
+ * One pass for what most messages are, non-empty slices of one block. A length of at least 1 and a sum in bounds: neither
+ * length - 1 nor the sum has its top bit set.
+ */
 int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
 {
+    struct qyi_block block;
     if (!admit(chain, count, 0))
         return -1;
+    if (QYI_UNLIKELY(count - 1 >= QYI_COUNT_MAX || !qyi_block_find(slices->iov_base, true, &block)))
+        return push_clones_slow(chain, slices, count);
     qy_slice *const end = chain->slices + chain->count;
-    size_t bytes;
-    const size_t owners = copy_slices(end, slices, count, &bytes);
-    if (QYI_UNLIKELY(owners == SIZE_MAX || bytes > QY_CHAIN_BYTES_MAX - chain->bytes))
-        return fail(EOVERFLOW);
-    if (QYI_UNLIKELY(qyi_slices_retain(end, owners) != 0))
-        return -1;
-    chain->count += owners;
-    chain->bytes += bytes;
-    grown(chain);
+    const char *last_end = end_of(chain);
+    size_t sum = chain->bytes;
+    bool follow = false;
+    for (size_t i = 0; i < count; i++) {
+        const qy_slice slice = slices[i];
+        sum += slice.iov_len;
+        if (QYI_UNLIKELY(((slice.iov_len - 1) | sum) > QY_CHAIN_BYTES_MAX ||
+                         qyi_block_offset(&block, slice.iov_base) >= block.bytes))
+            return push_clones_slow(chain, slices, count);
+        if (QYI_UNLIKELY(slice.iov_base == last_end))
+            follow = true;
+        end[i] = slice;
+        last_end = at(&slice, slice.iov_len);
+    }
+    const size_t owners = QYI_UNLIKELY(follow) ? join_behind(chain, block, count) : count;
+    qyi_block_retain(&block, slices->iov_base, owners);
+    admitted(chain, owners, sum - chain->bytes);
     return 0;
 }
 
@@ -333,17 +395,17 @@ qy_slice qy_chain_take(qy_chain *chain, size_t bytes)
 
 /* ---- looking ---- */
 
-/* Make one of the first count slices, which are one. */
-static void join(qy_chain *chain, size_t count)
+/* Make one of the first count slices, which are one in pieces. */
+static void join_first(qy_chain *chain, size_t count)
 {
     qy_slice *const last = chain->slices + count - 1;
     qy_slice whole = {.iov_base = chain->slices[0].iov_base, .iov_len = 0};
     for (size_t i = 0; i < count; i++)
         whole.iov_len += chain->slices[i].iov_len;
+    qyi_slices_release(chain->slices + 1, count - 1);
     *last = whole;
     chain->slices = last;
     chain->count -= count - 1;
-    (void)qyi_release_slow(whole.iov_base, (uint32_t)(count - 1));
 }
 
 int qy_chain_coalesce(qy_chain *chain, size_t bytes)
@@ -354,8 +416,8 @@ int qy_chain_coalesce(qy_chain *chain, size_t bytes)
     const size_t count = cut.whole + (cut.rest != 0);
     if (count <= 1)
         return 0;
-    if (count <= QYI_COUNT_MAX && qyi_slices_are_one(chain->slices, count)) {
-        join(chain, count);
+    if (qyi_slices_following(chain->slices, count) == count) {
+        join_first(chain, count);
         return 0;
     }
     const qy_slice copy = qy_slice_new(bytes);

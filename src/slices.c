@@ -8,7 +8,6 @@
 
 #include "slices.h"
 
-#include "ref.h"
 #include "track.h"
 
 #include <endian.h>
@@ -30,116 +29,102 @@ static void forget(qy_slice *slices, size_t count)
     }
 }
 
-/* The block around a pointer: bytes from start on, none for memory that is not ours; and its cell, if a slab's with cells. */
-struct block {
-    const char *start;
-    size_t bytes;
-    struct qyi_cell *cell;
-    uint64_t entry;
-};
-
-static QYI_NOINLINE struct block block_slow(const void *p)
+static QYI_NOINLINE struct qyi_block block_slow(const void *p)
 {
     struct qyi_ref_target target;
     const int saved_errno = errno;
     const bool found = qyi_ref_find(p, &target);
     errno = saved_errno;
-    return found ? (struct block){.start = target.base, .bytes = target.bytes} : (struct block){.start = p};
+    return found ? (struct qyi_block){.start = target.base, .bytes = target.bytes} : (struct qyi_block){.start = p};
 }
 
-/* to_share: the cell is for adding references, and left out while these would be too early (C0). */
-QYI_INLINE struct block block_around(const char *p, bool to_share)
+QYI_INLINE struct qyi_block block_around(const void *p, bool to_share)
 {
-    size_t offset;
-    struct qyi_counted counted;
-    const uint64_t entry = qyi_ref_entry(p, &offset);
-    if (QYI_UNLIKELY((entry & QYI_ENTRY_COUNTED) == 0) ||
-        QYI_UNLIKELY(!(to_share ? qyi_counted_to_share(&counted, offset) : qyi_counted_at(&counted, offset))))
-        return block_slow(p);
-    const size_t bytes = counted.counts->block_bytes;
-    return (struct block){.start = p - (counted.bytes - counted.block * bytes),
-                          .bytes = bytes,
-                          .cell = qyi_counted_cell(&counted),
-                          .entry = entry};
-}
-
-QYI_INLINE size_t offset_in(const struct block *block, const void *p)
-{
-    return (size_t)((const char *)p - block->start);
+    struct qyi_block block;
+    return qyi_block_find(p, to_share, &block) ? block : block_slow(p);
 }
 
 /* How many of the slices, from the first on, which it contains, lie in a block. Those that are empty count too. */
-QYI_INLINE size_t run_length(const struct block *block, const qy_slice *slices, size_t count)
+QYI_INLINE size_t run_length(const struct qyi_block *block, const qy_slice *slices, size_t count)
 {
     size_t i = 0;
     for (; i + 4 <= count; i += 4) { /* four comparisons are one branch: slices of one message mostly share a block */
-        const size_t a = qyi_max(offset_in(block, slices[i].iov_base), offset_in(block, slices[i + 1].iov_base));
-        const size_t b = qyi_max(offset_in(block, slices[i + 2].iov_base), offset_in(block, slices[i + 3].iov_base));
+        const size_t a =
+            qyi_max(qyi_block_offset(block, slices[i].iov_base), qyi_block_offset(block, slices[i + 1].iov_base));
+        const size_t b =
+            qyi_max(qyi_block_offset(block, slices[i + 2].iov_base), qyi_block_offset(block, slices[i + 3].iov_base));
         if (qyi_max(a, b) >= block->bytes)
             break;
     }
-    while (i < count && offset_in(block, slices[i].iov_base) < block->bytes)
+    while (i < count && qyi_block_offset(block, slices[i].iov_base) < block->bytes)
         i++;
     return qyi_max(i, 1);
 }
 
-/* As below, of slices that all lie in one block, but the counts are not for the fast path. */
-static QYI_NOINLINE int retain_slow(const qy_slice *slices, size_t count, uint32_t owners)
+/* As below, of slices that all lie in one block, so many of which are not empty, but the counts are not for the fast path. */
+static QYI_NOINLINE int retain_slow(const qy_slice *slices, uint32_t count)
 {
     if (!qyi_is_tracking())
-        return qyi_retain_slow(slices->iov_base, owners);
-    for (; count > 0; slices++, count--) { /* the first makes the counts; nothing fails after that */
-        if (slices->iov_len != 0 && qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
+        return qyi_retain_slow(slices->iov_base, count);
+    for (; count > 0; slices++) { /* the first makes the counts; nothing fails after that */
+        if (slices->iov_len == 0)
+            continue;
+        if (qyi_retain_sized(slices->iov_base, 1, slices->iov_len) != 0)
             return -1;
+        count--;
     }
     return 0;
 }
 
-static QYI_NOINLINE void release_slow(const qy_slice *slices, size_t count, uint32_t owners)
+static QYI_NOINLINE void release_slow(const qy_slice *slices, uint32_t count)
 {
-    if (owners != 1 && !qyi_is_tracking()) {
-        (void)qyi_release_slow(slices->iov_base, owners);
+    if (count != 1 && !qyi_is_tracking()) {
+        (void)qyi_release_slow(slices->iov_base, count);
         return;
     }
-    for (; count > 0; slices++, count--) {
-        if (slices->iov_len != 0)
-            (void)qyi_release(slices->iov_base);
+    for (; count > 0; slices++) {
+        if (slices->iov_len == 0)
+            continue;
+        (void)qyi_release(slices->iov_base);
+        count--;
     }
 }
 
-/* The run of count slices, the first of which is one of so many that own something. */
-QYI_INLINE int retain_run(const struct block *block, const qy_slice *slices, size_t count, uint32_t owners)
+QYI_INLINE int retain_run(const struct qyi_block *block, const qy_slice *slices, uint32_t count)
 {
     if (QYI_UNLIKELY(block->cell == NULL))
-        return retain_slow(slices, count, owners);
-    if (QYI_UNLIKELY(!qyi_count_add(block->cell, owners)))
-        qyi_too_many_references(slices->iov_base);
+        return retain_slow(slices, count);
+    qyi_block_retain(block, slices->iov_base, count);
     return 0;
 }
 
-QYI_INLINE void release_run(const struct block *block, const qy_slice *slices, size_t count, uint32_t owners)
+QYI_INLINE void release_counted(const struct qyi_block *block, const void *p, uint32_t count)
 {
-    if (QYI_UNLIKELY(block->cell == NULL)) {
-        release_slow(slices, count, owners);
-        return;
-    }
-    const enum qyi_dropped dropped = qyi_count_drop(block->cell, owners);
+    const enum qyi_dropped dropped = qyi_count_drop(block->cell, count);
     if (QYI_LIKELY(dropped == QYI_DROPPED))
         return;
     if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE))
-        qyi_too_many_releases(slices->iov_base);
-    (void)qyi_release_last(slices->iov_base, block->entry);
+        qyi_too_many_releases(p);
+    (void)qyi_release_last(p, block->entry);
+}
+
+QYI_INLINE void release_run(const struct qyi_block *block, const qy_slice *slices, uint32_t count)
+{
+    if (QYI_LIKELY(block->cell != NULL))
+        release_counted(block, slices->iov_base, count);
+    else
+        release_slow(slices, count);
 }
 
 /* A run has at most this many references. */
 static const size_t RUN_MAX = QYI_COUNT_MAX;
 
-void qyi_slices_release(const qy_slice *slices, size_t count)
+static QYI_NOINLINE void release_runs(const qy_slice *slices, size_t count)
 {
     while (count > 1) {
-        const struct block block = block_around(slices->iov_base, false);
+        const struct qyi_block block = block_around(slices->iov_base, false);
         const size_t length = run_length(&block, slices, qyi_min(count, RUN_MAX));
-        release_run(&block, slices, length, (uint32_t)length);
+        release_run(&block, slices, (uint32_t)length);
         slices += length;
         count -= length;
     }
@@ -147,12 +132,23 @@ void qyi_slices_release(const qy_slice *slices, size_t count)
         (void)qyi_release(slices->iov_base);
 }
 
+/* Most arrays are short and of one block, and need no loop over runs. */
+void qyi_slices_release(const qy_slice *slices, size_t count)
+{
+    struct qyi_block block;
+    if (QYI_LIKELY(count - 1 < RUN_MAX && qyi_block_find(slices->iov_base, false, &block)) &&
+        run_length(&block, slices, count) == count)
+        release_counted(&block, slices->iov_base, (uint32_t)count);
+    else
+        release_runs(slices, count);
+}
+
 int qyi_slices_retain(const qy_slice *slices, size_t count)
 {
     for (size_t done = 0; done < count;) {
-        const struct block block = block_around(slices[done].iov_base, true);
+        const struct qyi_block block = block_around(slices[done].iov_base, true);
         const size_t length = run_length(&block, &slices[done], qyi_min(count - done, RUN_MAX));
-        if (QYI_UNLIKELY(retain_run(&block, &slices[done], length, (uint32_t)length) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], (uint32_t)length) != 0)) {
             const int error = errno;
             qyi_slices_release(slices, done);
             errno = error;
@@ -163,27 +159,30 @@ int qyi_slices_retain(const qy_slice *slices, size_t count)
     return 0;
 }
 
-bool qyi_slices_are_one(const qy_slice *slices, size_t count)
+size_t qyi_slices_following(const qy_slice *slices, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        if ((char *)slices[i - 1].iov_base + slices[i - 1].iov_len != slices[i].iov_base)
-            return false;
-    }
-    const struct block block = block_around(slices->iov_base, false);
-    return run_length(&block, slices, count) == count;
+    size_t length = 1;
+    while (length < count &&
+           (char *)slices[length - 1].iov_base + slices[length - 1].iov_len == slices[length].iov_base)
+        length++;
+    if (length == 1)
+        return 1;
+    const struct qyi_block block = block_around(slices->iov_base, false);
+    return run_length(&block, slices, qyi_min(length, RUN_MAX));
 }
 
 /* ---- arrays with empty slices among them ---- */
 
 /* As run_length; *owners: how many of them own something, the first one among them. */
-QYI_INLINE size_t run_of_owners(const struct block *block, const qy_slice *slices, size_t count, uint32_t *owners)
+QYI_INLINE size_t run_of_owners(const struct qyi_block *block, const qy_slice *slices, size_t count, uint32_t *owners)
 {
     const size_t limit = qyi_min(count, RUN_MAX);
     size_t i = 0;
     for (; i + 4 <= limit; i += 4) { /* four at once, as in run_length: in the block, and none of them empty */
         const qy_slice *s = &slices[i];
-        const size_t far = qyi_max(qyi_max(offset_in(block, s[0].iov_base), offset_in(block, s[1].iov_base)),
-                                   qyi_max(offset_in(block, s[2].iov_base), offset_in(block, s[3].iov_base)));
+        const size_t far =
+            qyi_max(qyi_max(qyi_block_offset(block, s[0].iov_base), qyi_block_offset(block, s[1].iov_base)),
+                    qyi_max(qyi_block_offset(block, s[2].iov_base), qyi_block_offset(block, s[3].iov_base)));
         const size_t least = qyi_min(qyi_min(s[0].iov_len, s[1].iov_len), qyi_min(s[2].iov_len, s[3].iov_len));
         if (far >= block->bytes || least == 0)
             break;
@@ -192,7 +191,7 @@ QYI_INLINE size_t run_of_owners(const struct block *block, const qy_slice *slice
     *owners = (uint32_t)i;
     for (; i < limit; i++) {
         const bool owns = slices[i].iov_len != 0;
-        if (offset_in(block, slices[i].iov_base) >= block->bytes && owns)
+        if (qyi_block_offset(block, slices[i].iov_base) >= block->bytes && owns)
             break;
         *owners += owns;
     }
@@ -207,9 +206,9 @@ int qy_slices_retain(const qy_slice *slices, size_t count)
             done++;
             continue;
         }
-        const struct block block = block_around(slices[done].iov_base, true);
+        const struct qyi_block block = block_around(slices[done].iov_base, true);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        if (QYI_UNLIKELY(retain_run(&block, &slices[done], length, owners) != 0)) {
+        if (QYI_UNLIKELY(retain_run(&block, &slices[done], owners) != 0)) {
             const int error = errno;
             for (size_t i = 0; i < done; i++) {
                 if (slices[i].iov_len != 0)
@@ -231,9 +230,9 @@ void qy_slices_drop(qy_slice *slices, size_t count)
             done++;
             continue;
         }
-        const struct block block = block_around(slices[done].iov_base, false);
+        const struct qyi_block block = block_around(slices[done].iov_base, false);
         const size_t length = run_of_owners(&block, &slices[done], count - done, &owners);
-        release_run(&block, &slices[done], length, owners);
+        release_run(&block, &slices[done], owners);
         done += length;
     }
     forget(slices, count);

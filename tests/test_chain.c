@@ -25,6 +25,20 @@ static qy_slice part(qy_slice source, size_t offset, size_t length)
     return (qy_slice){.iov_base = (char *)source.iov_base + offset, .iov_len = length};
 }
 
+/* Every other byte: slices that do not follow each other. */
+static qy_slice single(qy_slice source, size_t number)
+{
+    return part(source, 2 * number, 1);
+}
+
+static const unsigned char *singles(qy_slice source, size_t first)
+{
+    static unsigned char bytes[SOURCE_BYTES];
+    for (size_t i = first; 2 * i < source.iov_len; i++)
+        bytes[i - first] = ((const unsigned char *)source.iov_base)[2 * i];
+    return bytes;
+}
+
 /* The invariants that can be seen from outside, and the contents. */
 static void check(const qy_chain *chain, const unsigned char *expected, size_t length)
 {
@@ -197,9 +211,9 @@ START_TEST(test_more_slices_than_the_structure_holds)
     qy_chain_init(&chain);
     qy_slice slice = source_of(SOURCE_BYTES, 3);
     for (size_t i = 0; i < 1000; i++)
-        require(qy_chain_push_clone(&chain, part(slice, i, 1)) == 0);
+        require(qy_chain_push_clone(&chain, single(slice, i)) == 0);
     ck_assert_uint_eq(chain.count, 1000);
-    check(&chain, slice.iov_base, 1000);
+    check(&chain, singles(slice, 0), 1000);
     qy_chain_clear(&chain);
     ck_assert_ptr_eq(chain.room, chain.inline_slices);
     ck_assert_uint_eq(qy_refcount(slice.iov_base), 1);
@@ -262,17 +276,18 @@ START_TEST(test_move_works_inline_and_on_the_heap)
         const qy_chain_marks marks = {.high = 1000, .low = 1};
         qy_chain_init(&from);
         qy_chain_watch(&from, &marks);
-        qy_slice slice = source_of(64, length);
+        qy_slice slice = source_of(128, length);
         for (unsigned i = 0; i < length + 2; i++)
-            require(qy_chain_push_clone(&from, part(slice, i, 1)) == 0);
+            require(qy_chain_push_clone(&from, single(slice, i)) == 0);
         require(qy_chain_drain(&from, 2) == 0);
         qy_chain_move(&to, &from);
-        check(&to, (unsigned char *)slice.iov_base + 2, length);
+        check(&to, singles(slice, 2), length);
+        require(to.count == length);
         check_text(&from, "");
         require(to.marks == &marks && from.marks == NULL);
         memset(&from, 0xee, sizeof from);
-        require(qy_chain_push_clone(&to, part(slice, length + 2, 1)) == 0);
-        check(&to, (unsigned char *)slice.iov_base + 2, length + 1);
+        require(qy_chain_push_clone(&to, single(slice, length + 2)) == 0);
+        check(&to, singles(slice, 2), length + 1);
         qy_chain_clear(&to);
         require(qy_refcount(slice.iov_base) == 1);
         qy_slice_drop(&slice);
@@ -288,14 +303,15 @@ START_TEST(test_append_moves_every_slice)
             qy_chain b;
             qy_chain_init(&a);
             qy_chain_init(&b);
-            qy_slice slice = source_of(64, other);
+            qy_slice slice = source_of(128, other);
             for (unsigned i = 0; i < mine + other; i++)
-                require(qy_chain_push_clone(i < mine ? &a : &b, part(slice, i, 1)) == 0);
+                require(qy_chain_push_clone(i < mine ? &a : &b, single(slice, i)) == 0);
             require(qy_chain_append(&a, &b) == 0);
-            check(&a, slice.iov_base, mine + other);
+            check(&a, singles(slice, 0), mine + other);
+            require(a.count == mine + other);
             check_text(&b, "");
             require(qy_chain_push_clone(&b, slice) == 0);
-            check(&b, slice.iov_base, 64);
+            check(&b, slice.iov_base, 128);
             qy_chain_clear(&a);
             qy_chain_clear(&b);
             require(qy_refcount(slice.iov_base) == 1);
@@ -309,8 +325,8 @@ START_TEST(test_drain_shortens_and_drops)
 {
     qy_chain chain;
     qy_chain_init(&chain);
-    qy_slice slice = text("abcdef");
-    const qy_slice parts[] = {part(slice, 0, 2), part(slice, 2, 3), part(slice, 5, 1)};
+    qy_slice slice = text("ab-cde-f");
+    const qy_slice parts[] = {part(slice, 0, 2), part(slice, 3, 3), part(slice, 7, 1)};
     ck_assert_int_eq(qy_chain_push_clones(&chain, parts, 3), 0);
     errno = 0;
     ck_assert_int_eq(qy_chain_drain(&chain, 7), -1);
@@ -333,9 +349,9 @@ START_TEST(test_split_cuts_a_slice_in_two)
     qy_chain front;
     qy_chain_init(&chain);
     qy_chain_init(&front);
-    qy_slice slice = text("abcdef");
+    qy_slice slice = text("ab-cdef");
     ck_assert_int_eq(qy_chain_push_clone(&chain, part(slice, 0, 2)), 0);
-    ck_assert_int_eq(qy_chain_push_clone(&chain, part(slice, 2, 4)), 0);
+    ck_assert_int_eq(qy_chain_push_clone(&chain, part(slice, 3, 4)), 0);
     errno = 0;
     ck_assert_int_eq(qy_chain_split(&chain, 7, &front), -1);
     ck_assert_int_eq(errno, ERANGE);
@@ -384,9 +400,11 @@ START_TEST(test_coalesce_joins_neighbours_without_copying)
     qy_chain chain;
     qy_chain_init(&chain);
     qy_slice slice = text("abcdef");
-    for (size_t i = 0; i < 6; i++)
-        ck_assert_int_eq(qy_chain_push_clone(&chain, part(slice, i, 1)), 0);
+    for (size_t i = 6; i-- > 0;)
+        ck_assert_int_eq(qy_chain_push_front(&chain, qy_slice_sub(slice, i, 1)), 0);
+    ck_assert_uint_eq(chain.count, 6);
     ck_assert_int_eq(qy_chain_coalesce(&chain, 4), 0);
+    ck_assert_uint_eq(chain.count, 3);
     ck_assert_uint_ge(chain.slices[0].iov_len, 4);
     ck_assert_ptr_eq(chain.slices[0].iov_base, slice.iov_base);
     ck_assert_uint_eq(qy_refcount(slice.iov_base), 1 + chain.count);
@@ -479,6 +497,70 @@ START_TEST(test_a_chain_cannot_have_more_bytes_than_ssize_max)
     ck_assert_int_eq(qy_chain_push_clones(&chain, &slice, 1), -1);
     ck_assert_uint_eq(chain.count, 1);
     qy_chain_clear(&chain);
+}
+END_TEST
+
+/* ---- joining ---- */
+
+START_TEST(test_what_continues_the_last_slice_is_joined_to_it)
+{
+    qy_chain chain;
+    qy_chain_init(&chain);
+    qy_slice slice = text("abcdef");
+    ck_assert_int_eq(qy_chain_push(&chain, qy_slice_sub(slice, 0, 1)), 0);
+    ck_assert_int_eq(qy_chain_push(&chain, qy_slice_sub(slice, 1, 2)), 0);
+    ck_assert_uint_eq(chain.count, 1);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 2);
+    ck_assert_int_eq(qy_chain_push_clone(&chain, part(slice, 3, 1)), 0);
+    ck_assert_uint_eq(chain.count, 1);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 2);
+    const qy_slice rest[] = {part(slice, 4, 1), part(slice, 5, 1), part(slice, 0, 3), part(slice, 3, 3)};
+    ck_assert_int_eq(qy_chain_push_clones(&chain, rest, 2), 0);
+    check_text(&chain, "abcdef");
+    ck_assert_uint_eq(chain.count, 1);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 2);
+    ck_assert_int_eq(qy_chain_push_clones(&chain, rest, 4), 0);
+    check_text(&chain, "abcdefefabcdef");
+    ck_assert_uint_eq(chain.count, 3);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 4);
+    qy_chain_clear(&chain);
+    ck_assert_uint_eq(qy_refcount(slice.iov_base), 1);
+    qy_slice_drop(&slice);
+}
+END_TEST
+
+START_TEST(test_neighbouring_blocks_are_not_joined)
+{
+    qy_slice blocks[64];
+    qy_chain chain;
+    qy_chain_init(&chain);
+    for (unsigned i = 0; i < 64; i++)
+        blocks[i] = source_of(64, i);
+    /* Some of them are neighbours, in this order or the other. */
+    unsigned neighbours = 0;
+    for (unsigned i = 0; i < 64; i++) {
+        for (unsigned k = 0; k < 64; k++) {
+            if ((char *)blocks[i].iov_base + 64 != blocks[k].iov_base)
+                continue;
+            const qy_slice second[] = {part(blocks[k], 0, 5), part(blocks[k], 5, 5)};
+            neighbours++;
+            require(qy_chain_push_clone(&chain, blocks[i]) == 0);
+            require(qy_chain_push(&chain, qy_slice_clone(blocks[k])) == 0);
+            require(chain.count == 2);
+            qy_chain_clear(&chain);
+            require(qy_chain_push_clone(&chain, blocks[i]) == 0);
+            require(qy_chain_push_clone(&chain, blocks[k]) == 0);
+            require(chain.count == 2);
+            qy_chain_clear(&chain);
+            require(qy_chain_push_clone(&chain, blocks[i]) == 0);
+            require(qy_chain_push_clones(&chain, second, 2) == 0);
+            require(chain.count == 2 && chain.bytes == 74);
+            qy_chain_clear(&chain);
+            require(qy_refcount(blocks[i].iov_base) == 1 && qy_refcount(blocks[k].iov_base) == 1);
+        }
+    }
+    ck_assert_uint_ne(neighbours, 0);
+    qy_slices_drop(blocks, 64);
 }
 END_TEST
 
@@ -613,7 +695,7 @@ START_TEST(test_without_memory_nothing_changes)
     qy_chain_init(&few);
     qy_slice slice = source_of(64, 5);
     for (unsigned i = 0; i < 8; i++)
-        ck_assert_int_eq(qy_chain_push_clone(&full, part(slice, i, 1)), 0);
+        ck_assert_int_eq(qy_chain_push_clone(&full, single(slice, i)), 0);
     for (unsigned i = 0; i < 4; i++)
         ck_assert_int_eq(qy_chain_push(&few, source_of(1, i)), 0);
     starve(64);
@@ -632,7 +714,7 @@ START_TEST(test_without_memory_nothing_changes)
     errno = 0;
     require(qy_chain_take(&few, 4).iov_len == 0 && errno == ENOMEM);
     require(qy_refcount(slice.iov_base) == 9 && few.count == 4 && few.bytes == 4);
-    check(&full, slice.iov_base, 8);
+    check(&full, singles(slice, 0), 8);
     feed();
     ck_assert_int_eq(qy_chain_append(&full, &few), 0);
     ck_assert_uint_eq(qy_chain_count(&full), 12);
@@ -864,6 +946,8 @@ int main(void)
     tcase_add_test(tests, test_copy_out_consumes_nothing);
     tcase_add_test(tests, test_the_array_goes_to_writev);
     tcase_add_test(tests, test_a_chain_cannot_have_more_bytes_than_ssize_max);
+    tcase_add_test(tests, test_what_continues_the_last_slice_is_joined_to_it);
+    tcase_add_test(tests, test_neighbouring_blocks_are_not_joined);
     tcase_add_test(tests, test_marks_are_told_once_each_way);
     tcase_add_test(tests, test_a_callback_may_drain_the_chain);
     tcase_add_test(tests, test_watching_a_full_chain_is_told_at_once_and_can_be_ended);

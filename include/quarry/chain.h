@@ -18,7 +18,8 @@
  *     qy_chain_clear(&out);
  *
  * Law: no slice of a chain is empty; pushing an empty one does nothing. How the bytes are divided into slices is up to the
- * chain: it may join two that follow each other in one block.
+ * chain: it may join two that follow each other in one block, and does so at the end that is pushed to. Finding out that they do
+ * costs some nanoseconds; writev() is thirty faster for each slice less.
  *
  * A chain contains a pointer to itself: it must not be copied by assignment or memcpy(), only by qy_chain_move().
  *
@@ -118,6 +119,8 @@ static inline int qy_chain_push(qy_chain *chain, qy_slice slice)
     const size_t bytes = chain->bytes + slice.iov_len;
     if (__builtin_expect(end == chain->limit || bytes >= chain->alarm || slice.iov_len == 0, 0))
         return qy_chain_push_slow(chain, slice);
+    if (chain->count != 0 && (char *)end[-1].iov_base + end[-1].iov_len == slice.iov_base)
+        return qy_chain_push_slow(chain, slice); /* it may continue the last one */
     *end = slice;
     chain->count++;
     chain->bytes = bytes;
