@@ -294,10 +294,12 @@ void qyi_leaks_start(void)
 void qyi_leaks_finish(void)
 {
     static _Atomic pid_t told; /* as in stats.c */
-    const pid_t pid = getpid();
-    if (!qyi_is_tracking() || atomic_exchange_explicit(&told, pid, memory_order_relaxed) == pid)
-        return;
+    if (!qyi_is_tracking())
+        return; /* and no system call: a sandbox may allow none of them */
     const int saved_errno = errno;
+    const pid_t pid = getpid();
+    if (atomic_exchange_explicit(&told, pid, memory_order_relaxed) == pid)
+        return;
     const int fd = qyi_stats_fd();
     if (fd >= 0)
         qyi_leaks_print(fd);
