@@ -21,6 +21,8 @@
 /* On variables of other files, so that they are reached without the global offset table. */
 #define QYI_HIDDEN __attribute__((visibility("hidden")))
 #define QYI_COLD __attribute__((cold, noinline))
+/* Runs in every process, once: kept together in front of the allocator's code, since the kernel maps files 64 KiB at a time. */
+#define QYI_ONCE __attribute__((section(".text.startup")))
 #define QYI_INLINE static inline __attribute__((always_inline))
 #define QYI_CACHE_LINE 64
 #define QYI_LINE_ALIGNED __attribute__((aligned(QYI_CACHE_LINE)))

@@ -284,14 +284,14 @@ static void explain(const void *p)
 
 /* ---- start and end ---- */
 
-void qyi_leaks_start(void)
+QYI_ONCE void qyi_leaks_start(void)
 {
     qyi_track_start();
     if (qyi_is_tracking())
         qyi_fatal_explain = explain;
 }
 
-void qyi_leaks_finish(void)
+QYI_ONCE void qyi_leaks_finish(void)
 {
     static _Atomic pid_t told; /* as in stats.c */
     if (!qyi_is_tracking())

@@ -77,7 +77,8 @@ libquarry_la_CPPFLAGS = $(quarry_cppflags)
 libquarry_la_CFLAGS   = $(quarry_cflags)
 libquarry_la_LIBADD   = libquarry-core.la
 # -version-info 1:0:0 makes the soname libquarry.so.1; -shared: not even --enable-static makes a second libquarry.a;
-# -no-undefined: a symbol that libc lacks is an error at link time, not in somebody's program.
+# -no-undefined: a symbol that libc lacks is an error at link time, not in somebody's program. -fini: every process calls it at its end, and the
+# usual one stands behind all code, in a neighbourhood that a small program would map for its sake alone.
 libquarry_la_LDFLAGS = \
 	-shared \
 	-version-info 1:0:0 \
@@ -85,6 +86,7 @@ libquarry_la_LDFLAGS = \
 	-Wl,-z,defs \
 	-Wl,-z,nodelete \
 	-Wl,--as-needed \
+	-Wl,-fini=qyi_start_anchor \
 	-Wl,--version-script=$(top_srcdir)/quarry.map
 EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map
 

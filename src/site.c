@@ -112,7 +112,7 @@ static bool prime(void)
 }
 
 /* In a program without a loader, unwinding before this point, which comes after the library's own constructor, would abort. */
-__attribute__((constructor)) static void program_begins(void)
+__attribute__((constructor)) QYI_ONCE static void program_begins(void)
 {
     if (sites.frames_wanted != 0 && sites.frames == 0)
         (void)prime();

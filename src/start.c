@@ -15,11 +15,11 @@
 #include "stats.h"
 #include "thread.h"
 
-void qyi_start_anchor(void)
+QYI_ONCE void qyi_start_anchor(void)
 {
 }
 
-__attribute__((constructor(101))) static void library_loaded(void)
+__attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
 {
     qyi_options_read();
     qyi_region_advise();
@@ -28,7 +28,7 @@ __attribute__((constructor(101))) static void library_loaded(void)
         qyi_leaks_start();
 }
 
-__attribute__((destructor(101))) static void process_ends(void)
+__attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
 {
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */

@@ -380,7 +380,7 @@ static struct {
     _Atomic pid_t told; /* the process that has printed its report: a forked child prints one of its own */
 } standard_error = {.fd = -1};
 
-void qyi_stats_start(void)
+QYI_ONCE void qyi_stats_start(void)
 {
     if (!qyi_options.stats && qyi_options.buf_track == QYI_TRACK_OFF)
         return;
@@ -414,7 +414,7 @@ int qyi_stats_fd(void)
                                                 : -1;
 }
 
-void qyi_stats_finish(void)
+QYI_ONCE void qyi_stats_finish(void)
 {
     if (!qyi_options.stats)
         return;

@@ -62,10 +62,7 @@ static struct {
     struct qyi_heap *_Atomic heap; /* of slabs for buffers alone */
     char *scratch;
     size_t scratch_bytes;
-} track = {
-    .blocks = {.record_bytes = sizeof(struct qyi_tracked)},
-    .references = {.record_bytes = sizeof(struct qyi_reference)},
-};
+} track;
 
 /* ---- records ---- */
 
@@ -474,10 +471,12 @@ static void in_child(void)
     track.epoch++;
 }
 
-void qyi_track_start(void)
+QYI_ONCE void qyi_track_start(void)
 {
     if (qyi_options.buf_track == QYI_TRACK_OFF)
         return;
+    track.blocks.record_bytes = sizeof(struct qyi_tracked);
+    track.references.record_bytes = sizeof(struct qyi_reference);
     track.bucket = qyi_meta_take(sizeof *track.bucket << BUCKET_SHIFT);
     if (track.bucket == NULL) {
         qyi_message("buf_track: no memory, references are not tracked");

@@ -92,15 +92,16 @@ class Launcher:
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, command, library=None, variables=None, **options):
+    def start(self, command, library=None, variables=None, exact=False, **options):
         """Starts the command; the caller finishes it with finish(). It leads a process group, so that what it starts
-        can be ended with it."""
+        can be ended with it. spawn.c says what `exact` changes."""
         if os.path.exists(self.report):
             os.unlink(self.report)
         settings = [f"{name}={value}" for name, value in (variables or {}).items()]
         if library:
             settings.append(f"LD_PRELOAD={library}")
-        return subprocess.Popen([self.programs.path("bench-spawn"), self.report, *settings, "--", *command],
+        spawn = [self.programs.path("bench-spawn"), *(["--exact"] if exact else [])]
+        return subprocess.Popen([*spawn, self.report, *settings, "--", *command],
                                 cwd=self.folder, env=clean_environment(), stdin=subprocess.DEVNULL,
                                 start_new_session=True, **options)
 
@@ -130,10 +131,10 @@ class Launcher:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
-    def run(self, command, library=None, variables=None):
+    def run(self, command, library=None, variables=None, exact=False):
         """Runs the command to its end; returns its Result or raises RunFailed."""
-        process = self.start(command, library, variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                             errors="replace")
+        process = self.start(command, library, variables, exact, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True, errors="replace")
         try:
             return self.finish(process)
         except KeyboardInterrupt:

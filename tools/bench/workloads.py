@@ -9,7 +9,7 @@ import generate
 from measure import Result, RunFailed, SOURCES, find_program
 
 SYNTHETIC, REAL, SMALL = "synthetic", "real", "small"
-SMALL_REPETITIONS = 15  # peak RSS of a small program varies by some pages from run to run: take the median of many
+SMALL_REPETITIONS = 51  # peak RSS of a small program varies by some pages from run to run: take the median of many
 
 
 class Workload:
@@ -82,7 +82,8 @@ class Program(Workload):
         return prober.library_for(self.name, command, allocator, self.variables)
 
     def run(self, launcher, library, scale):
-        result = launcher.run([find_program(self.program), *self.arguments(scale)], library, self.variables)
+        result = launcher.run([find_program(self.program), *self.arguments(scale)], library, self.variables,
+                              exact=self.group == SMALL)
         if self.expected_output is None:
             self.expected_output = result.output
         if result.output != self.expected_output:
