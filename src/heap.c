@@ -28,9 +28,9 @@
 #include <string.h>
 
 enum {
-    CHUNK_HEAPS = 1024,
-    CHUNK_COUNT = 1024,
-    BATCH_HEAPS = 16,
+    CHUNK_HEAPS = 128, /* with a batch of records just below a page */
+    CHUNK_COUNT = 8192,
+    BATCH_HEAPS = 6,
     LOADED_HEAPS = 4, /* idle heaps that keep their blocks */
 };
 

@@ -4,7 +4,8 @@
 #   libquarry.la        the shared library, for LD_PRELOAD and -lquarry alike (two copies would be two heaps).
 #   libquarry.a         the static archive: qy_* names only, so that a program can use Quarry beside its libc's malloc.
 
-# By layer, lowest first; src/layers.txt says which file is in which, and tests/check_layers.sh holds them to it.
+# In the order in which they are linked: first what every process runs, by layer, so that a small program touches few pages
+# of it. src/layers.txt says which file is in which layer, and tests/check_layers.sh holds them to it.
 quarry_core_sources = \
 	src/base.h \
 	src/fatal.c src/fatal.h \
@@ -17,14 +18,12 @@ quarry_core_sources = \
 	src/region.c src/region.h \
 	src/count.c src/count.h \
 	src/slab.c src/slab.h \
-	src/site.c src/site.h \
 	src/magazine.c src/magazine.h \
 	src/heap.c src/heap.h \
 	src/remote.c src/remote.h \
 	src/thread.c src/thread.h \
 	src/reclaim.c src/reclaim.h \
 	src/fork.c src/fork.h \
-	src/track.c src/track.h \
 	src/large.c src/large.h \
 	src/pooled.c src/pooled.h \
 	src/alloc.c src/alloc.h \
@@ -34,6 +33,8 @@ quarry_core_sources = \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
+	src/site.c src/site.h \
+	src/track.c src/track.h \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
 	src/slice.c \

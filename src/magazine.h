@@ -52,12 +52,12 @@ struct qyi_magazines {
     uint64_t slow_calls;       /* the clock is looked at once in a while */
     _Atomic bool flush_wanted; /* another thread asks for everything to be given back */
     uint64_t refills, flushes, remote_frees;
-    struct qyi_remote_buffer remote;
     bool registered; /* the thread's end will be noticed */
     bool forks;      /* the thread is inside fork */
     uint32_t more_slots_used;
     void
         *first_slots[QYI_CLASS_COUNT][1 + QYI_SLOTS_FIRST]; /* the sentinel and the slots that a magazine starts with */
+    struct qyi_remote_buffer remote; /* here, since a program with one thread never touches it */
     void *more_slots[]; /* the same for those that have grown, cut from here one after another */
 };
 
