@@ -13,6 +13,7 @@ quarry_core_sources = \
 	src/lock.c src/lock.h \
 	src/sizeclass.c src/sizeclass.h \
 	src/options.c src/options.h \
+	src/text.c src/text.h \
 	src/span.c src/span.h \
 	src/meta.c src/meta.h \
 	src/region.c src/region.h \
@@ -29,6 +30,7 @@ quarry_core_sources = \
 	src/alloc.c src/alloc.h \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
+	src/verdict.c src/verdict.h \
 	src/stats.c src/stats.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
