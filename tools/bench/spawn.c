@@ -5,7 +5,7 @@
  * Peak RSS is what wait4 tells, of the program or of the largest of its children. The kernel counts it per processor and
  * leaves out up to some hundred KiB that have not been added up yet, which is much for a small program. With --exact
  * the program is stopped at its end (by ptrace) and asked through /proc/PID/status, where the kernel does add up; its
- * children are then left out, and so is the time that it takes.
+ * children are then left out.
  *
  * Why not from Python: a child's peak RSS as wait4 tells it starts from what its parent had at the fork, so
  * everything smaller than a Python interpreter would read as large as one. This program is linked statically and

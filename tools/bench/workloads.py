@@ -47,7 +47,7 @@ class Synthetic(Workload):
         self.arguments = arguments
 
     def run(self, launcher, library, scale):
-        result = launcher.run([launcher.programs.path(self.program), *self.arguments, str(scale)], library)
+        result = launcher.run([launcher.programs.path(self.program), *self.arguments, str(scale)], library, exact=True)
         try:
             return Result(float(result.output), result.rss_kib, "")
         except ValueError:
