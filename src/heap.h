@@ -74,6 +74,9 @@ struct qyi_heap_past {
 };
 extern QYI_HIDDEN struct qyi_heap_past qyi_heap_past;
 
+/* What heap.c keeps for itself: the heaps by id. */
+extern QYI_HIDDEN const struct qyi_extent qyi_registry_extent;
+
 /* Heaps have the ids 1 to qyi_heap_count(); all of them can be asked for at any time. */
 uint32_t qyi_heap_count(void);
 struct qyi_heap *qyi_heap_by_id(uint32_t id);

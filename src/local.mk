@@ -53,7 +53,11 @@ quarry_core_sources = \
 	src/pass.c \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
-	src/cursor.c
+	src/cursor.c \
+	src/history.c src/history.h \
+	src/map.c src/map.h \
+	src/page.c src/page.h \
+	src/root.c src/root.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.

@@ -63,11 +63,14 @@ static const struct option options[] = {
      "say once what was done on the program's behalf"},
     {"buf_track", KIND_ENUM, offsetof(struct qyi_options, buf_track), "off|sites|full",
      "who retains buffers and does not release them; full: with stacks"},
+    {"live", KIND_ENUM, offsetof(struct qyi_options, live), "off|page",
+     "numbers in shared memory, for 'quarry' without privilege"},
     {"help", KIND_HELP, 0, "", "print this table and go on"},
 };
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
 static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+static_assert(sizeof(enum qyi_live_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
 /* Pieces of text, and lists of words. */

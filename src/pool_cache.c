@@ -17,6 +17,7 @@
 #include "magazine.h"
 #include "os.h"
 #include "pooled.h"
+#include "stats.h"
 #include "thread.h"
 
 #include <sched.h>
@@ -36,6 +37,8 @@ static struct {
     _Atomic bool barrier_refused; /* membarrier worked once, and does no more: a sandbox */
     bool hooked;
 } registry;
+
+const struct qyi_extent qyi_pools_extent = {&registry, sizeof registry};
 
 /* ---- records ---- */
 
@@ -395,4 +398,12 @@ void qyi_pool_unregister(struct qy_pool *pool)
         link = &atomic_load_explicit(link, memory_order_relaxed)->next;
     atomic_store_explicit(link, atomic_load_explicit(&pool->next, memory_order_relaxed), memory_order_release); /* I2 */
     qyi_unlock(&registry.lock);
+}
+
+/* ---- numbers ---- */
+
+void qyi_pools_sum(struct qyi_stats_pools *sum, const struct qyi_extent *extent, qyi_pools_reader *read, void *context)
+{
+    (void)extent, (void)read, (void)context;
+    *sum = (struct qyi_stats_pools){0};
 }

@@ -92,6 +92,8 @@ static struct {
     uint64_t purges, purged_bytes;
 } region;
 
+const struct qyi_extent qyi_region_extent = {&region, sizeof region};
+
 #define ALL_SPANS \
     &region.entries, &region.records, &region.bitmaps, &region.cells, &region.frames, &region.whole, &region.payload
 

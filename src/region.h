@@ -73,6 +73,9 @@ struct qyi_region {
 
 extern QYI_HIDDEN struct qyi_region qyi_region;
 
+/* What region.c keeps for itself: spans, frames, counters. */
+extern QYI_HIDDEN const struct qyi_extent qyi_region_extent;
+
 /* Reserve the address range and lay it out. Called once; false when not even the smallest range can be had. */
 bool qyi_region_init(void);
 
