@@ -31,6 +31,7 @@ quarry_core_sources = \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
 	src/verdict.c src/verdict.h \
+	src/look.c src/look.h \
 	src/stats.c src/stats.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \

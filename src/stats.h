@@ -95,6 +95,12 @@ QYI_INLINE size_t qyi_stats_slab_bytes(unsigned class)
     return (size_t)qyi_classes[class].granule_count << QYI_GRANULE_SHIFT;
 }
 
+/* Set by the pools, as soon as there are any. */
+extern QYI_HIDDEN void (*_Atomic qyi_stats_count_pools)(struct qyi_stats_pools *pools);
+
+/* What is resident of the process, or 0. Reads /proc; but for that, it is quick. A point where a thread can be cancelled. */
+size_t qyi_stats_resident(void);
+
 /* Fill in what is resident: reads /proc, and looks at all memory, page by page. */
 void qyi_stats_measure(struct qyi_stats *stats);
 
