@@ -330,9 +330,9 @@ static QYI_RACY void describe(struct qyi_stats_thread *row, const struct qyi_hea
 {
     const volatile struct qyi_heap *seen = heap;
     row->heap = seen->id;
-    row->state = heap == qyi_common || seen->apart                   ? QYI_HEAP_COMMON
+    row->state = heap == qyi_common || seen->apart              ? QYI_HEAP_COMMON
                  : seen->idle || seen->bereaved || seen->broken ? QYI_HEAP_IDLE
-                                                                     : QYI_HEAP_RUNNING;
+                                                                : QYI_HEAP_RUNNING;
     if (row->state == QYI_HEAP_RUNNING)
         row->tid = atomic_load_explicit(&heap->tid, memory_order_relaxed);
 }

@@ -40,7 +40,8 @@ enum qyi_stats_heap {
 
 struct qyi_stats_thread {
     uint32_t heap; /* its id, from 1 up */
-    uint32_t tid;  /* the kernel's number of the thread; 0: none, or the process's first thread, whose number is the pid */
+    uint32_t
+        tid; /* the kernel's number of the thread; 0: none, or the process's first thread, whose number is the pid */
     enum qyi_stats_heap state;
     uint64_t calls;      /* blocks handed out; of the threads that have had the heap, since it was last emptied */
     size_t live;         /* bytes of the heap's slabs in the program's hands, whichever thread's */
@@ -70,7 +71,7 @@ struct qyi_stats {
     /* by qyi_stats_measure; of the whole process, as the kernel says; 0 when unknown */
     size_t resident;
     size_t resident_peak;
-    size_t resident_ours; /* the part of resident that is Quarry's, at most all of it */
+    size_t resident_ours;          /* the part of resident that is Quarry's, at most all of it */
     uint64_t purges, purged_bytes; /* free memory given back to the system */
     uint64_t refills, flushes, remote_frees;
     uint64_t drains; /* looks at what other threads have freed */
