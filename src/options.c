@@ -40,15 +40,16 @@ enum kind {
     KIND_HELP,         /* no field: prints the table */
 };
 
+/* No pointers: each would be a relocation, in pages that every process has to read. */
 struct option {
-    const char *name;
+    char name[16];
     enum kind kind;
-    size_t offset;     /* of the field in struct qyi_options */
-    const char *words; /* the values, separated by '|' */
-    const char *meaning;
+    size_t offset;  /* of the field in struct qyi_options */
+    char words[32]; /* the values, separated by '|' */
+    char meaning[80];
 };
 
-static const char SWITCH[] = "0|1|off|on|no|yes|false|true";
+#define SWITCH "0|1|off|on|no|yes|false|true"
 
 static const struct option options[] = {
     {"purge", KIND_MILLISECONDS, offsetof(struct qyi_options, purge_delay_ms), "milliseconds|-1|never",
@@ -63,11 +64,14 @@ static const struct option options[] = {
      "say once what was done on the program's behalf"},
     {"buf_track", KIND_ENUM, offsetof(struct qyi_options, buf_track), "off|sites|full",
      "who retains buffers and does not release them; full: with stacks"},
+    {"live", KIND_ENUM, offsetof(struct qyi_options, live), "off|page",
+     "numbers in shared memory, for 'quarry' without privilege"},
     {"help", KIND_HELP, 0, "", "print this table and go on"},
 };
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
 static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+static_assert(sizeof(enum qyi_live_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
 /* Pieces of text, and lists of words. */

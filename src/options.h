@@ -25,6 +25,11 @@ enum qyi_track_policy {
     QYI_TRACK_FULL,  /* the same, with the callers' callers */
 };
 
+enum qyi_live_policy {
+    QYI_LIVE_OFF,
+    QYI_LIVE_PAGE, /* numbers in shared memory, see page.h */
+};
+
 struct qyi_options {
     bool stats;         /* QUARRY_STATS: report at exit */
     bool background;    /* background: a thread that purges while the program is idle */
@@ -32,6 +37,7 @@ struct qyi_options {
     bool verbose;       /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
+    enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

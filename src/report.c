@@ -161,7 +161,7 @@ static size_t slab_bytes(unsigned class)
 }
 
 static const struct column {
-    const char *title;
+    char title[16];
     size_t width;
 } columns[] = {{"size", 8},   {"calls", 14}, {"live", 11}, {"live bytes", 12},
                {"cached", 9}, {"free", 9},   {"slabs", 8}, {"used", 6}};

@@ -11,7 +11,9 @@
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
+#include "page.h"
 #include "region.h"
+#include "root.h"
 #include "stats.h"
 #include "thread.h"
 
@@ -26,6 +28,8 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_stats_start();
     if (qyi_start()) /* if there is no memory now, there may be later */
         qyi_leaks_start();
+    qyi_page_start();
+    __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
 }
 
 __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
