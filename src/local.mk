@@ -32,6 +32,7 @@ quarry_core_sources = \
 	src/report.c src/report.h \
 	src/verdict.c src/verdict.h \
 	src/stats.c src/stats.h \
+	src/dump.c src/dump.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
@@ -53,7 +54,10 @@ quarry_core_sources = \
 	src/pass.c \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
-	src/cursor.c
+	src/cursor.c \
+	src/output.c src/output.h \
+	src/json.c src/json.h \
+	src/prom.c src/prom.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
