@@ -204,6 +204,6 @@ void qyi_json_put(struct qyi_text *text, const struct qyi_stats *stats, const ch
     const struct qyi_whose me = {.program = qyi_output_program(),
                                  .pid = (uint64_t)getpid(),
                                  .time_unix_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
-                                 .uptime_ms = qyi_output_uptime_ms()};
+                                 .uptime_ms = qyi_stats_uptime_ms(stats)};
     qyi_json_put_of(text, stats, reason, &me);
 }

@@ -79,11 +79,14 @@ static const struct option options[] = {
      "a dump when that much of the cgroup's memory limit is used"},
     {"stats_signal", KIND_SIGNAL, offsetof(struct qyi_options, stats_signal), "name|number",
      "a dump for this signal; for TERM and its like, before the end"},
+    {"live", KIND_ENUM, offsetof(struct qyi_options, live), "off|page",
+     "numbers in shared memory, for 'quarry' without privilege"},
     {"help", KIND_HELP, 0, "", "print this table and go on"},
 };
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
 static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+static_assert(sizeof(enum qyi_live_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
 /* Pieces of text, and lists of words. */

@@ -32,6 +32,11 @@ enum qyi_stats_format {
     QYI_STATS_PROM,
 };
 
+enum qyi_live_policy {
+    QYI_LIVE_OFF,
+    QYI_LIVE_PAGE, /* numbers in shared memory, see page.h */
+};
+
 struct qyi_options {
     enum qyi_stats_format stats; /* QUARRY_STATS: report at exit */
     const char *stats_path;      /* where to, in the environment; NULL: standard error */
@@ -45,6 +50,7 @@ struct qyi_options {
     bool verbose;          /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
+    enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

@@ -72,7 +72,7 @@ static void put_counter(struct qyi_text *text, const char *name, const char *hel
 
 /* ---- the numbers ---- */
 
-static void put_info(struct qyi_text *text)
+static void put_info(struct qyi_text *text, const struct qyi_stats *stats)
 {
     put_family(text, "quarry_info", "gauge", "Always 1; what the numbers are of.");
     qyi_put(text, "quarry_info{version=\"");
@@ -80,7 +80,7 @@ static void put_info(struct qyi_text *text)
     qyi_put(text, "\",program=");
     put_value(text, qyi_output_program());
     qyi_put(text, "} 1\n");
-    const uint64_t uptime_ms = qyi_output_uptime_ms();
+    const uint64_t uptime_ms = qyi_stats_uptime_ms(stats);
     put_family(text, "quarry_uptime_seconds", "gauge", "Time since the start of the process.");
     qyi_put(text, "quarry_uptime_seconds ");
     qyi_put_word(text, qyi_tenths_word(uptime_ms / 100, ""), 0);
@@ -181,7 +181,7 @@ static void put_column(struct qyi_text *text, const struct qyi_stats *stats, enu
 
 void qyi_prom_put(struct qyi_text *text, const struct qyi_stats *stats)
 {
-    put_info(text);
+    put_info(text, stats);
     put_memory(text, stats);
     put_work(text, stats);
     put_references(text, stats);

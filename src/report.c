@@ -172,7 +172,8 @@ static void put_classes(struct qyi_text *text, const struct qyi_stats *stats)
         if (row->calls == 0 && row->slabs == 0)
             continue;
         qyi_put_word(text, qyi_number_word(qyi_classes[class].bytes), columns[COLUMN_SIZE].width);
-        put_row(text, row, row->live * qyi_classes[class].bytes, stats->classes[class].slabs * qyi_stats_slab_bytes(class));
+        put_row(text, row, row->live * qyi_classes[class].bytes,
+                stats->classes[class].slabs * qyi_stats_slab_bytes(class));
         sum.calls += row->calls;
         sum.live += row->live;
         sum.cached += row->cached;

@@ -12,7 +12,9 @@
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
+#include "page.h"
 #include "region.h"
+#include "root.h"
 #include "thread.h"
 
 QYI_ONCE void qyi_start_anchor(void)
@@ -27,6 +29,8 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_dump_start();
     if (started)
         qyi_leaks_start();
+    qyi_page_start();
+    __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
 }
 
 __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
