@@ -314,4 +314,16 @@ static QYI_COLD void begin(void)
     if (qyi_options.stats_peak)
         watch.kept = qyi_meta_take(qyi_options.stats_files * sizeof *watch.kept);
     watch.others = atomic_load_explicit(&qyi_reclaim_watcher, memory_order_acquire);
-    atomic_store_explicit(&qyi_reclaim_watcher, tick, memory_order_release); /* pairs with the acqu
+    atomic_store_explicit(&qyi_reclaim_watcher, tick, memory_order_release); /* pairs with the acquire in reclaim.c */
+    qyi_fork_add_hook(in_child);
+    start_thread();
+    if (qyi_options.stats_signal != 0)
+        install_handler((int)qyi_options.stats_signal);
+}
+
+QYI_ONCE void qyi_watch_start(void)
+{
+    if (QYI_UNLIKELY(qyi_options.stats_interval_s != 0 || qyi_options.stats_peak || qyi_options.stats_cgroup != 0 ||
+                     qyi_options.stats_signal != 0))
+        begin();
+}
