@@ -15,6 +15,7 @@ unit_programs = \
 	tests/test_io \
 	tests/test_lock \
 	tests/test_options \
+	tests/test_output \
 	tests/test_pass \
 	tests/test_pool \
 	tests/test_ref \
@@ -77,6 +78,10 @@ tests_test_lock_LDADD    = $(unit_ldadd)
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_output_CPPFLAGS = $(unit_cppflags)
+tests_test_output_CFLAGS   = $(unit_cflags)
+tests_test_output_LDADD    = $(unit_ldadd)
 
 tests_test_pass_CPPFLAGS = $(unit_cppflags)
 tests_test_pass_CFLAGS   = $(unit_cflags)
