@@ -67,6 +67,7 @@ start_target()
 {
     local stats=$1 options=$2
     shift 2
+    : >out.log
     env LD_PRELOAD="$QUARRY_LIB" QUARRY_STATS="$stats" QUARRY_OPTIONS="$options" "$program" "$@" >out.log 2>err.log &
     STARTED_PID=$!
     track_pid "$STARTED_PID"

@@ -29,17 +29,16 @@ mkdir sub
 valid sub/out
 
 # A forked child has its own file, and leaves its parent's alone.
-for pattern in json:out json:out.%n; do
-    rm -f out*
-    target "$pattern" "" fork
-    file=out
-    [ "$pattern" = json:out ] || file=out.1
-    assert_equal 2 "$(count 'out*[0-9t]')" "files of $pattern"
-    valid "$file" $file.*
-    assert_equal "$(field $file.* pid)" "$(echo $file.* | sed 's/.*\.//')" "the child's file"
-    [ "$(field $file pid)" != "$(field $file.* pid)" ] || fail "the child wrote its parent's file"
+for pattern in fork fork.%n; do
+    target "json:$pattern" "" fork
+    file=$(echo $pattern | sed 's/%n/1/')
+    [ -e "$file" ] || fail "no file of the parent's, $pattern"
+    assert_equal 1 "$(count "$file.*")" "files of the child, $pattern"
+    valid "$file" "$file".*
+    assert_equal "$(field "$file".* pid)" "$(echo "$file".* | sed 's/.*\.//')" "the child's file"
+    [ "$(field "$file" pid)" != "$(field "$file".* pid)" ] || fail "the child wrote its parent's file"
+    rm "$file" "$file".*
 done
-rm -f out*
 
 # A link in its place is replaced; what it leads to stays. A link in the place of the temporary file is left alone.
 echo precious >victim

@@ -34,7 +34,7 @@ valid files/*
 
 # A program's name can be anything.
 mkdir names
-for name in 'a"b\c' $'new\nline' $'not\xff\xc0utf8' $'gr\xc3\xbc\xc3\x9fe' '</script>' '%p%n%s' '..x' ' '; do
+for name in 'a"b\c' $'new\nline' $'not\xff\xc0utf8' $'gr\xc3\xbc\xc3\x9fe' '<b>' '%p%n%s' '..x' ' '; do
     cp "$program" "names/$name"
     env LD_PRELOAD="$QUARRY_LIB" QUARRY_STATS=json "./names/$name" >out.log 2>err.log
     valid err.log

@@ -18,16 +18,16 @@ accepted()
 
 target prom "" return
 accepted err.log
-target prom:out.%p "" fork
-assert_equal 2 "$(count 'out.*')" "files"
-for file in out.*; do
+target prom:report.%p "" fork
+assert_equal 2 "$(count 'report.*')" "files"
+for file in report.*; do
     accepted "$file"
 done
 env LD_PRELOAD="$QUARRY_LIB" QUARRY_STATS=prom:ls.prom ls / >out.log
 accepted ls.prom
 # Labels are quoted, whatever the program is called.
 mkdir names
-for name in 'a"b\c' $'new\nline' $'not\xff\xc0utf8' 'a{b="c"} 1'; do
+for name in 'a"b\c' $'new\nline' $'not\xff\xc0utf8' 'a{b,"c"} 1'; do
     cp "$program" "names/$name"
     env LD_PRELOAD="$QUARRY_LIB" QUARRY_STATS=prom "./names/$name" >out.log 2>err.log
     accepted err.log
