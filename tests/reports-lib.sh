@@ -14,7 +14,7 @@ require_validator()
     local path
     for path in python3 /usr/bin/python3; do
         if "$path" -c 'import jsonschema; jsonschema.Draft202012Validator' 2>/dev/null; then
-            PYTHON=$path
+            PYTHON=$("$path" -c 'import sys; print(sys.executable)') # not a script in front of it
             return 0
         fi
     done

@@ -77,7 +77,7 @@ static void allocate_until(const char *name)
 static void allocate_until_mine(void)
 {
     char name[32];
-    snprintf(name, sizeof name, "out.%d", (int)getpid());
+    snprintf(name, sizeof name, "child.%d", (int)getpid());
     allocate_until(name);
 }
 

@@ -63,8 +63,8 @@ rm -f go
 target json:end stats_signal:TERM fork-term || fail "a forked child does not end"
 
 # A forked child goes on, with a thread of its own, from one of its first ticks.
-target json:out stats_interval:1 fork-until || fail "the child has no dumps"
-valid out out.*
+target json:child stats_interval:1 fork-until || fail "the child has no dumps"
+valid child child.*
 
 # The thread does not keep a process alive whose others have ended.
 start_target json:left stats_interval:100,stats_signal:USR1 main-leaves
