@@ -9,6 +9,7 @@ blackbox_scripts = \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
 	tests/options_help.sh \
+	tests/options_live.sh \
 	tests/options_only.sh \
 	tests/options_silent.sh \
 	tests/options_stats.sh \
@@ -121,7 +122,8 @@ start_programs = \
 	tests/start_first_call \
 	tests/start_ifunc \
 	tests/start_loader_lock \
-	tests/start_preinit
+	tests/start_preinit \
+	tests/start_root
 end_programs = \
 	tests/end_handlers \
 	tests/end_threads
@@ -190,6 +192,7 @@ abort_programs = \
 
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
+	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
 	tests/reports_target \
