@@ -33,6 +33,7 @@ quarry_core_sources = \
 	src/verdict.c src/verdict.h \
 	src/look.c src/look.h \
 	src/stats.c src/stats.h \
+	src/dump.c src/dump.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
@@ -55,6 +56,11 @@ quarry_core_sources = \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c \
+	src/output.c src/output.h \
+	src/json.c src/json.h \
+	src/prom.c src/prom.h \
+	src/cgroup.c src/cgroup.h \
+	src/watch.c src/watch.h \
 	src/history.c src/history.h \
 	src/map.c src/map.h \
 	src/page.c src/page.h \

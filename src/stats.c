@@ -1,5 +1,5 @@
 /*
- * stats.c: counting what the memory is used for, and the report at exit. Layer 6.
+ * stats.c: counting what the memory is used for. Layer 6.
  *
  *     entries     -> runs: large blocks, slabs            under no lock: an entry is one word
  *     slabs       -> blocks carved, free, freed remotely  under the owning heap's lock
@@ -24,7 +24,6 @@
 #include "look.h"
 #include "magazine.h"
 #include "meta.h"
-#include "options.h"
 #include "os.h"
 #include "region.h"
 #include "report.h"
@@ -35,13 +34,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     LOCK_TRY_COUNT = 1000, /* others run between them: who lives releases a lock long before the last */
     RUN_TRY_COUNT = 3,     /* for a run that has just changed hands */
-    FD_WANTED = 100,       /* out of the way of programs that count on small numbers */
 };
 
 void (*_Atomic qyi_stats_count_pools)(struct qyi_stats_pools *);
@@ -437,7 +434,27 @@ void qyi_stats_measure(struct qyi_stats *stats)
     errno = saved_errno;
 }
 
-/* ---- the report ---- */
+/* ---- what follows from them ---- */
+
+uint64_t qyi_stats_calls(const struct qyi_stats *stats)
+{
+    uint64_t calls = stats->large_calls;
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+        calls += stats->classes[class].calls;
+    return calls;
+}
+
+uint64_t qyi_stats_uptime_ms(const struct qyi_stats *stats)
+{
+    return stats->started_ms == 0 ? 0 : qyi_os_now_ms() - stats->started_ms;
+}
+
+size_t qyi_stats_not_ours(const struct qyi_stats *stats)
+{
+    return stats->resident - qyi_min(stats->resident, stats->resident_ours);
+}
+
+/* ---- the report, to a descriptor ---- */
 
 void qyi_stats_print(int fd)
 {
@@ -450,61 +467,4 @@ void qyi_stats_print(int fd)
     qyi_report_write(&stats, fd);
     if (disabled)
         pthread_setcancelstate(cancellation, NULL);
-}
-
-/* Standard error as it was at start. */
-static struct {
-    bool known;
-    int fd; /* our duplicate, or -1 */
-    dev_t device;
-    ino_t inode;
-    _Atomic pid_t told; /* the process that has printed its report: a forked child prints one of its own */
-} standard_error = {.fd = -1};
-
-QYI_ONCE void qyi_stats_start(void)
-{
-    if (!qyi_options.stats && qyi_options.buf_track == QYI_TRACK_OFF)
-        return;
-    const int saved_errno = errno;
-    struct stat status;
-    standard_error.known = fstat(STDERR_FILENO, &status) == 0;
-    if (standard_error.known) {
-        standard_error.device = status.st_dev;
-        standard_error.inode = status.st_ino;
-        standard_error.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FD_WANTED);
-        if (standard_error.fd < 0) /* beyond the limit */
-            standard_error.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    }
-    errno = saved_errno;
-}
-
-/* Programs close what they do not know, and the number then stands for a file of theirs. */
-static bool is_standard_error(int fd)
-{
-    struct stat status;
-    return fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == standard_error.device &&
-           status.st_ino == standard_error.inode;
-}
-
-int qyi_stats_fd(void)
-{
-    if (!standard_error.known)
-        return -1;
-    return is_standard_error(standard_error.fd) ? standard_error.fd
-           : is_standard_error(STDERR_FILENO)   ? STDERR_FILENO
-                                                : -1;
-}
-
-QYI_ONCE void qyi_stats_finish(void)
-{
-    if (!qyi_options.stats)
-        return;
-    const int saved_errno = errno;
-    const pid_t pid = getpid();
-    if (atomic_exchange_explicit(&standard_error.told, pid, memory_order_relaxed) != pid) { /* elects one thread */
-        const int fd = qyi_stats_fd();
-        if (fd >= 0)
-            qyi_stats_print(fd);
-    }
-    errno = saved_errno;
 }

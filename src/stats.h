@@ -105,16 +105,16 @@ size_t qyi_stats_resident(void);
 /* Fill in what is resident: reads /proc, and looks at all memory, page by page. */
 void qyi_stats_measure(struct qyi_stats *stats);
 
+/* Blocks handed out since start, large ones included. */
+uint64_t qyi_stats_calls(const struct qyi_stats *stats);
+
+/* How long the process has run. */
+uint64_t qyi_stats_uptime_ms(const struct qyi_stats *stats);
+
+/* Resident memory that is not Quarry's; 0 when it is not known. */
+size_t qyi_stats_not_ours(const struct qyi_stats *stats);
+
 /* Write the report as text to fd. Allocates nothing. */
 void qyi_stats_print(int fd);
-
-/* At start, after the options: remember where standard error is, should a report be wanted. */
-void qyi_stats_start(void);
-
-/* Where reports go: standard error as it was at start; -1: nowhere any more. */
-int qyi_stats_fd(void);
-
-/* At exit: print the report if it is wanted. */
-void qyi_stats_finish(void);
 
 #endif

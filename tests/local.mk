@@ -16,6 +16,11 @@ blackbox_scripts = \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
 	tests/readme_example.sh \
+	tests/reports_files.sh \
+	tests/reports_json.sh \
+	tests/reports_prom.sh \
+	tests/reports_survive.sh \
+	tests/reports_watch.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
 	tests/sandbox_rlimit_threads.sh \
@@ -190,6 +195,7 @@ scripted_programs = \
 	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
+	tests/reports_target \
 	tests/sandbox_rlimit_as \
 	tests/sandbox_rlimit_threads \
 	tests/sandbox_secure \
@@ -351,6 +357,8 @@ EXTRA_DIST += \
 	tests/memory_returned.h \
 	tests/options.sh \
 	tests/references.h \
+	tests/reports-lib.sh \
+	tests/reports_check.py \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \
