@@ -32,6 +32,8 @@ struct qyi_heap {
     uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per
                                             class; 0 ends */
     uint64_t drains;
+    /* the thread's; others read it */
+    _Atomic uint32_t tid; /* the kernel's number of the thread; 0: the process's first thread, or none yet */
     /* any thread */
     QYI_LINE_ALIGNED _Atomic uint32_t notify; /* first granule of the first slab with news from other threads */
 };

@@ -31,7 +31,9 @@ quarry_core_sources = \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
 	src/verdict.c src/verdict.h \
+	src/look.c src/look.h \
 	src/stats.c src/stats.h \
+	src/dump.c src/dump.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
@@ -54,6 +56,9 @@ quarry_core_sources = \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c \
+	src/output.c src/output.h \
+	src/json.c src/json.h \
+	src/prom.c src/prom.h \
 	src/history.c src/history.h \
 	src/map.c src/map.h \
 	src/page.c src/page.h \

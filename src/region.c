@@ -881,6 +881,15 @@ void qyi_region_totals(struct qyi_region_totals *totals)
     qyi_unlock(&region.lock);
 }
 
+uint64_t qyi_region_clean(uint32_t first)
+{
+    qyi_lock(&region.lock);
+    const struct frame *frame = frame_at(first / QYI_FRAME_GRANULES);
+    const uint64_t clean = frame->free & ~frame->dirty;
+    qyi_unlock(&region.lock);
+    return clean;
+}
+
 size_t qyi_region_resident(void)
 {
     struct qyi_span *const spans[] = {ALL_SPANS};

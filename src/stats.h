@@ -40,7 +40,8 @@ enum qyi_stats_heap {
 
 struct qyi_stats_thread {
     uint32_t heap; /* its id, from 1 up */
-    uint32_t tid;  /* the kernel's number of the thread; 0: none, or the process's first thread, whose number is the pid */
+    uint32_t
+        tid; /* the kernel's number of the thread; 0: none, or the process's first thread, whose number is the pid */
     enum qyi_stats_heap state;
     uint64_t calls;      /* blocks handed out; of the threads that have had the heap, since it was last emptied */
     size_t live;         /* bytes of the heap's slabs in the program's hands, whichever thread's */
@@ -70,7 +71,7 @@ struct qyi_stats {
     /* by qyi_stats_measure; of the whole process, as the kernel says; 0 when unknown */
     size_t resident;
     size_t resident_peak;
-    size_t resident_ours; /* the part of resident that is Quarry's, at most all of it */
+    size_t resident_ours;          /* the part of resident that is Quarry's, at most all of it */
     uint64_t purges, purged_bytes; /* free memory given back to the system */
     uint64_t refills, flushes, remote_frees;
     uint64_t drains; /* looks at what other threads have freed */
@@ -95,19 +96,25 @@ QYI_INLINE size_t qyi_stats_slab_bytes(unsigned class)
     return (size_t)qyi_classes[class].granule_count << QYI_GRANULE_SHIFT;
 }
 
+/* Set by the pools, as soon as there are any. */
+extern QYI_HIDDEN void (*_Atomic qyi_stats_count_pools)(struct qyi_stats_pools *pools);
+
+/* What is resident of the process, or 0. Reads /proc; but for that, it is quick. A point where a thread can be cancelled. */
+size_t qyi_stats_resident(void);
+
 /* Fill in what is resident: reads /proc, and looks at all memory, page by page. */
 void qyi_stats_measure(struct qyi_stats *stats);
 
+/* Blocks handed out since start, large ones included. */
+uint64_t qyi_stats_calls(const struct qyi_stats *stats);
+
+/* How long the process has run. */
+uint64_t qyi_stats_uptime_ms(const struct qyi_stats *stats);
+
+/* Resident memory that is not Quarry's; 0 when it is not known. */
+size_t qyi_stats_not_ours(const struct qyi_stats *stats);
+
 /* Write the report as text to fd. Allocates nothing. */
 void qyi_stats_print(int fd);
-
-/* At start, after the options: remember where standard error is, should a report be wanted. */
-void qyi_stats_start(void);
-
-/* Where reports go: standard error as it was at start; -1: nowhere any more. */
-int qyi_stats_fd(void);
-
-/* At exit: print the report if it is wanted. */
-void qyi_stats_finish(void);
 
 #endif
