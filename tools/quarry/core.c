@@ -161,6 +161,16 @@ static void read_notes(struct target *target, const GElf_Phdr *header)
     }
 }
 
+/* gdb writes what the program calls itself, which may go on after its name: the file's is better then. */
+static void name_program(struct target *target)
+{
+    const char *path = target->mappings[0].path;
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    if (target->program[0] == '\0' || strncmp(target->program, name, strlen(name)) == 0)
+        snprintf(target->program, sizeof target->program, "%s", name);
+}
+
 /* ---- opening ---- */
 
 static _Noreturn void fail_kind(const char *path, const struct stat *status, const char *what)
@@ -234,6 +244,7 @@ struct target *core_open(const char *path)
     target->read = core_read;
     target->written_ms = (uint64_t)status.st_mtim.tv_sec * 1000 + (uint64_t)status.st_mtim.tv_nsec / 1000000;
     read_segments(target, path, (uint64_t)status.st_size);
+    name_program(target);
     char *name;
     if (asprintf(&name, "core file %s (%s)", path, target->program) < 0)
         fail("out of memory");

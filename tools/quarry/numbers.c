@@ -38,25 +38,38 @@ static void take_map(struct numbers *numbers)
         qyi_map_frame(frame, numbers->map + (size_t)frame * QYI_FRAME_GRANULES);
 }
 
-static void take(void *context)
+/* A core file does not say when it was; the last point of the history comes near. */
+static void date_core(struct numbers *numbers)
 {
-    const struct look *look = context;
-    struct numbers *numbers = look->numbers;
+    const uint64_t up_ms = numbers->history_count == 0 ? 0 : numbers->history[numbers->history_count - 1].time_ms;
+    numbers->stats.started_ms = numbers->taken_ms - qyi_min(numbers->taken_ms, up_ms);
+}
+
+void numbers_collect(struct target *target, struct numbers *numbers, unsigned wanted)
+{
     numbers->taken_ms = qyi_os_now_ms();
     qyi_stats_collect(&numbers->stats);
     numbers->history_count = qyi_history_read(numbers->history);
-    if ((look->wanted & WITH_THREADS) != 0)
+    if ((wanted & WITH_THREADS) != 0)
         take_threads(numbers);
-    if ((look->wanted & WITH_MAP) != 0)
+    if ((wanted & WITH_MAP) != 0)
         take_map(numbers);
+    if (target->is_core) {
+        date_core(numbers);
+    } else {
+        process_read_mappings(target);
+        process_measure(target, &numbers->stats, qyi_region.base, qyi_region.bytes);
+    }
+}
+
+static void collect(void *context)
+{
+    const struct look *look = context;
+    numbers_collect(look->target, look->numbers, look->wanted);
 }
 
 void numbers_take(struct target *target, struct numbers *numbers, unsigned wanted)
 {
     struct look look = {.target = target, .numbers = numbers, .wanted = wanted};
-    image_look(target, take, &look);
-    if (target->is_core)
-        return;
-    process_read_mappings(target);
-    process_measure(target, &numbers->stats, qyi_region.base, qyi_region.bytes);
+    image_look(target, collect, &look);
 }

@@ -25,4 +25,7 @@ enum { WITH_MAP = 1, WITH_THREADS = 2 };
 /* What is wanted beside stats and history. *numbers is zero, or from the last time. Ends with a message if it cannot be. */
 void numbers_take(struct target *target, struct numbers *numbers, unsigned wanted);
 
+/* The same, for who is in the middle of an image_look. */
+void numbers_collect(struct target *target, struct numbers *numbers, unsigned wanted);
+
 #endif

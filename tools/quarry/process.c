@@ -90,11 +90,9 @@ static void forget_mappings(struct target *target)
 static void add_line(struct target *target, const char *line, size_t *room)
 {
     struct mapping mapping = {0};
-    char access[5];
     int path_at = 0;
-    if (sscanf(line, "%lx-%lx %4s %lx %*s %*s %n", &mapping.start, &mapping.end, access, &mapping.offset, &path_at) < 4)
+    if (sscanf(line, "%lx-%lx %*s %lx %*s %*s %n", &mapping.start, &mapping.end, &mapping.offset, &path_at) < 3)
         return;
-    mapping.writable = access[1] == 'w';
     if (path_at != 0 && line[path_at] == '/')
         mapping.path = strndup(line + path_at, strcspn(line + path_at, "\n"));
     if (target->mapping_count == *room) {
@@ -222,23 +220,26 @@ struct target *process_open(pid_t pid)
 
 /* ---- what is resident ---- */
 
-static size_t present_bytes(int pagemap, uint64_t start, uint64_t end)
+/* What the kernel counts as resident of these addresses; unlike pagemap, without pages of zeros that were only read. */
+static size_t resident_between(pid_t pid, uint64_t start, uint64_t end)
 {
-    enum { PART = 4096 };
-    static const uint64_t PRESENT = (uint64_t)1 << 63;
-    static uint64_t page[PART];
-    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    size_t present = 0;
-    while (start < end) {
-        const size_t want = qyi_min(PART, (end - start) / page_bytes);
-        const ssize_t got = pread(pagemap, page, want * sizeof *page, (off_t)(start / page_bytes * sizeof *page));
-        if (got <= 0)
-            break;
-        for (size_t i = 0; i < (size_t)got / sizeof *page; i++)
-            present += (page[i] & PRESENT) != 0;
-        start += (uint64_t)got / sizeof *page * page_bytes;
+    FILE *file = open_proc(pid, "smaps");
+    char *line = NULL;
+    size_t line_bytes = 0;
+    size_t kib = 0;
+    uint64_t from = 0;
+    uint64_t to = 0;
+    size_t resident = 0;
+    while (file != NULL && getline(&line, &line_bytes, file) > 0) {
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+            continue;
+        if (from >= start && to <= end && sscanf(line, "Rss: %zu", &kib) == 1)
+            resident += kib << 10;
     }
-    return present * page_bytes;
+    free(line);
+    if (file != NULL)
+        fclose(file);
+    return resident;
 }
 
 static void read_status(const struct target *target, struct qyi_stats *stats)
@@ -258,18 +259,8 @@ static void read_status(const struct target *target, struct qyi_stats *stats)
 
 void process_measure(const struct target *target, struct qyi_stats *stats, uint64_t base, uint64_t bytes)
 {
-    char path[PATH_BYTES];
     stats->resident = stats->resident_peak = stats->resident_ours = 0;
     read_status(target, stats);
-    snprintf(path, sizeof path, "/proc/%d/pagemap", target->pid);
-    const int pagemap = open(path, O_RDONLY | O_CLOEXEC);
-    for (size_t i = 0; pagemap >= 0 && i < target->mapping_count; i++) {
-        const struct mapping *mapping = &target->mappings[i];
-        if (mapping->writable && mapping->start >= base && mapping->end <= base + bytes)
-            stats->resident_ours += present_bytes(pagemap, mapping->start, mapping->end);
-    }
-    if (pagemap >= 0)
-        close(pagemap);
-    stats->resident_ours = qyi_min(stats->resident_ours, stats->resident);
+    stats->resident_ours = qyi_min(resident_between(target->pid, base, base + bytes), stats->resident);
     stats->resident_peak = qyi_max(stats->resident_peak, stats->resident);
 }

@@ -12,7 +12,6 @@
 /* A stretch of memory, and the file it comes from. */
 struct mapping {
     uint64_t start, end, offset;
-    bool writable;
     char *path; /* NULL: no file's */
 };
 
