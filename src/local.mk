@@ -59,6 +59,8 @@ quarry_core_sources = \
 	src/output.c src/output.h \
 	src/json.c src/json.h \
 	src/prom.c src/prom.h \
+	src/cgroup.c src/cgroup.h \
+	src/watch.c src/watch.h \
 	src/history.c src/history.h \
 	src/map.c src/map.h \
 	src/page.c src/page.h \

@@ -16,6 +16,7 @@
 #include "region.h"
 #include "root.h"
 #include "thread.h"
+#include "watch.h"
 
 QYI_ONCE void qyi_start_anchor(void)
 {
@@ -30,6 +31,7 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     if (started)
         qyi_leaks_start();
     qyi_page_start();
+    qyi_watch_start();
     __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
 }
 
