@@ -53,7 +53,13 @@ quarry_core_sources = \
 	src/pass.c \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
-	src/cursor.c
+	src/cursor.c \
+	src/json.h \
+	src/prom.h \
+	src/profile.h \
+	src/listen.c src/listen.h \
+	src/http_answer.c src/http_answer.h \
+	src/http.c src/http.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.

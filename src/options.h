@@ -25,6 +25,12 @@ enum qyi_track_policy {
     QYI_TRACK_FULL,  /* the same, with the callers' callers */
 };
 
+/* A value as it stands in the environment, not terminated: for those who look at start, for the program may overwrite it. */
+struct qyi_option_text {
+    const char *start;
+    size_t length; /* 0: not set */
+};
+
 struct qyi_options {
     bool stats;         /* QUARRY_STATS: report at exit */
     bool background;    /* background: a thread that purges while the program is idle */
@@ -32,6 +38,7 @@ struct qyi_options {
     bool verbose;       /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
+    struct qyi_option_text http; /* http: where to serve, see listen.h */
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

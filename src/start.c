@@ -8,6 +8,7 @@
 #include "start.h"
 
 #include "heap.h"
+#include "http.h"
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
@@ -26,10 +27,12 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_stats_start();
     if (qyi_start()) /* if there is no memory now, there may be later */
         qyi_leaks_start();
+    qyi_http_start();
 }
 
 __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
 {
+    qyi_http_finish();
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_stats_finish();
