@@ -334,7 +334,7 @@ static void answer_request(struct qyi_http_client *client, struct piece request)
         (target.text[0] != '/' && !starts_with(target, "http://")))
         refuse(client, "400 Bad Request", "This is not understood.");
     else if (!starts_with(line, "HTTP/1."))
-        refuse(client, "505 HTTP Version Not Supported", "HTTP/1.1 is spoken here.");
+        refuse(client, "505 HTTP Version Not Supported", "The version is 1.1 here.");
     else if (!is(method, "GET") && !client->head_only)
         refuse(client, "405 Method Not Allowed\r\nAllow: GET, HEAD", "There is nothing here but to read.");
     else if (!client->by_name && !is_this_machine(find_header(request, "Host")))
