@@ -31,7 +31,9 @@ quarry_core_sources = \
 	src/family.c src/family.h \
 	src/report.c src/report.h \
 	src/verdict.c src/verdict.h \
+	src/look.c src/look.h \
 	src/stats.c src/stats.h \
+	src/dump.c src/dump.h \
 	src/leaks.c src/leaks.h \
 	src/start.c src/start.h \
 	src/api.c \
@@ -54,12 +56,17 @@ quarry_core_sources = \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c \
-	src/json.h \
-	src/prom.h \
 	src/profile.h \
 	src/listen.c src/listen.h \
 	src/http_answer.c src/http_answer.h \
-	src/http.c src/http.h
+	src/http.c src/http.h \
+	src/output.c src/output.h \
+	src/json.c src/json.h \
+	src/prom.c src/prom.h \
+	src/history.c src/history.h \
+	src/map.c src/map.h \
+	src/page.c src/page.h \
+	src/root.c src/root.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.

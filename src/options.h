@@ -1,7 +1,7 @@
 /*
  * options.h: what the environment asks for. Layer 1.
  *
- * QUARRY_STATS=1                     text report on standard error at exit
+ * QUARRY_STATS=text|json|prom[:PATH]  report at exit, on standard error or in a file named by a pattern (output.h)
  * QUARRY_ONLY=glob                   all QUARRY_ variables count only in programs whose name matches
  * QUARRY_OPTIONS=key:value,...       the rest; `help` lists the keys
  *
@@ -25,6 +25,18 @@ enum qyi_track_policy {
     QYI_TRACK_FULL,  /* the same, with the callers' callers */
 };
 
+enum qyi_stats_format {
+    QYI_STATS_OFF,
+    QYI_STATS_TEXT,
+    QYI_STATS_JSON,
+    QYI_STATS_PROM,
+};
+
+enum qyi_live_policy {
+    QYI_LIVE_OFF,
+    QYI_LIVE_PAGE, /* numbers in shared memory, see page.h */
+};
+
 /* A value as it stands in the environment, not terminated: for those who look at start, for the program may overwrite it. */
 struct qyi_option_text {
     const char *start;
@@ -32,13 +44,20 @@ struct qyi_option_text {
 };
 
 struct qyi_options {
-    bool stats;         /* QUARRY_STATS: report at exit */
-    bool background;    /* background: a thread that purges while the program is idle */
-    bool deepbind_drop; /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
-    bool verbose;       /* verbose: say once what was done on the program's behalf */
+    enum qyi_stats_format stats; /* QUARRY_STATS: report at exit */
+    const char *stats_path;      /* where to, in the environment; NULL: standard error */
+    uint32_t stats_interval_s;   /* stats_interval: a dump that often; 0: none */
+    bool stats_peak;             /* stats_peak: a dump at every new peak */
+    uint32_t stats_files;        /* stats_files: how many dumps of peaks are kept */
+    uint32_t stats_cgroup; /* stats_cgroup: a dump when that many per cent of the cgroup's limit are used; 0: none */
+    uint32_t stats_signal; /* stats_signal: a dump for this signal; 0: none */
+    bool background;       /* background: a thread that purges while the program is idle */
+    bool deepbind_drop;    /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
+    bool verbose;          /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
     struct qyi_option_text http; /* http: where to serve, see listen.h */
+    enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

@@ -7,13 +7,15 @@
  */
 #include "start.h"
 
+#include "dump.h"
 #include "heap.h"
 #include "http.h"
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
+#include "page.h"
 #include "region.h"
-#include "stats.h"
+#include "root.h"
 #include "thread.h"
 
 QYI_ONCE void qyi_start_anchor(void)
@@ -24,9 +26,12 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
 {
     qyi_options_read();
     qyi_region_advise();
-    qyi_stats_start();
-    if (qyi_start()) /* if there is no memory now, there may be later */
+    const bool started = qyi_start(); /* if there is no memory now, there may be later */
+    qyi_dump_start();
+    if (started)
         qyi_leaks_start();
+    qyi_page_start();
+    __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
     qyi_http_start();
 }
 
@@ -35,7 +40,7 @@ __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
     qyi_http_finish();
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
-    qyi_stats_finish();
+    qyi_dump_finish();
     qyi_leaks_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())
