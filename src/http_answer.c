@@ -194,7 +194,7 @@ static const struct document {
 static void send_document(const struct qyi_http_client *client, const struct document *document)
 {
     char buffer[COMPOSE_BYTES];
-    const int file = qyi_os_memory_file();
+    const int file = qyi_os_memory_file("quarry-http");
     struct qyi_text text = {.start = buffer, .capacity = sizeof buffer, .fd = file};
     document->put(&text);
     qyi_text_flush(&text);
