@@ -6,6 +6,9 @@
 AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
+	tests/http_hostile.sh \
+	tests/http_life.sh \
+	tests/http_serve.sh \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
 	tests/options_help.sh \
@@ -185,6 +188,7 @@ abort_programs = \
 
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
+	tests/http_target \
 	tests/memory_idle \
 	tests/options_target \
 	tests/sandbox_rlimit_as \
@@ -345,6 +349,7 @@ EXTRA_DIST += \
 	tests/abort.h \
 	tests/blackbox.h \
 	tests/children.h \
+	tests/http-lib.sh \
 	tests/memory_returned.h \
 	tests/options.sh \
 	tests/references.h \
