@@ -6,6 +6,9 @@
 AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
+	tests/command_errors.sh \
+	tests/command_redis.sh \
+	tests/command_run.sh \
 	tests/http_hostile.sh \
 	tests/http_life.sh \
 	tests/http_serve.sh \
@@ -349,6 +352,7 @@ EXTRA_DIST += \
 	tests/abort.h \
 	tests/blackbox.h \
 	tests/children.h \
+	tests/command.sh \
 	tests/http-lib.sh \
 	tests/memory_returned.h \
 	tests/options.sh \

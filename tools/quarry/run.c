@@ -113,6 +113,12 @@ struct wishes {
     char *options;
 };
 
+/* The option's value; "-s=x" means what "-sx" does. */
+static const char *optional(const char *without)
+{
+    return optarg == NULL ? without : optarg + (*optarg == '=');
+}
+
 static void add_option(struct wishes *wishes, const char *option)
 {
     char *both = NULL;
@@ -152,8 +158,8 @@ int run_command(int argc, char **argv)
     struct wishes wishes = {0};
     for (int option; (option = getopt_long(argc, argv, "+s::p::o:nh", options, NULL)) != -1;) {
         switch (option) {
-        case 's': wishes.stats = optarg != NULL ? optarg : "text"; break;
-        case 'p': wishes.profile = optarg != NULL ? optarg : ""; break;
+        case 's': wishes.stats = optional("text"); break;
+        case 'p': wishes.profile = optional(""); break;
         case 'o': add_option(&wishes, optarg); break;
         case 'O': wishes.only = optarg; break;
         case 'l': wishes.library = optarg; break;
