@@ -36,21 +36,22 @@ static bool is_there(char *path, const char *folder, const char *part)
     return (size_t)snprintf(path, PATH_MAX, "%s/%s%s", folder, part, LIBRARY) < PATH_MAX && access(path, R_OK) == 0;
 }
 
-/* In the build tree, then where it is installed, also if all of it has been moved; last, whatever the loader finds. */
+/* In the build tree; where it is installed, also if all of it has been moved; last, whatever the loader finds. */
 static const char *find_library(void)
 {
+    static const char *const beside[] = {"../../.libs/", "", "../lib/"};
     static char path[PATH_MAX];
     char self[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length > 0) {
         self[length] = '\0';
         const char *folder = dirname(self);
-        if (is_there(path, folder, "../../.libs/") || is_there(path, folder, ""))
-            return path;
+        for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+            if (is_there(path, folder, beside[i]))
+                return path;
+        }
     }
-    if (is_there(path, QUARRY_LIBDIR, "") || (length > 0 && is_there(path, dirname(self), "lib/")))
-        return path;
-    return LIBRARY;
+    return is_there(path, QUARRY_LIBDIR, "") ? path : LIBRARY;
 }
 
 /* ---- the environment ---- */
