@@ -56,6 +56,10 @@ quarry_core_sources = \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c \
+	src/profile.h \
+	src/listen.c src/listen.h \
+	src/http_answer.c src/http_answer.h \
+	src/http.c src/http.h \
 	src/output.c src/output.h \
 	src/json.c src/json.h \
 	src/prom.c src/prom.h \

@@ -39,6 +39,7 @@ enum kind {
     KIND_BOOL,         /* a bool; the words mean false and true by turns, and the first two are the ones to show */
     KIND_ENUM,         /* an enum; the words name its values from 0 up */
     KIND_MILLISECONDS, /* a uint32_t; the first word stands for a number, the others mean NEVER */
+    KIND_TEXT,         /* a struct qyi_option_text; the words are for the help, and whoever uses it checks it */
     KIND_SECONDS,      /* a uint32_t from 1 up to limit_of(kind); 0 is for the default alone, and means off */
     KIND_COUNT,        /* the same */
     KIND_PERCENT,      /* the same */
@@ -70,6 +71,8 @@ static const struct option options[] = {
      "say once what was done on the program's behalf"},
     {"buf_track", KIND_ENUM, offsetof(struct qyi_options, buf_track), "off|sites|full",
      "who retains buffers and does not release them; full: with stacks"},
+    {"http", KIND_TEXT, offsetof(struct qyi_options, http), "unix:/path|127.0.0.1:port",
+     "serve /metrics, /stats.json and /debug/pprof/heap there"},
     {"stats_interval", KIND_SECONDS, offsetof(struct qyi_options, stats_interval_s), "seconds",
      "a dump of the statistics that often"},
     {"stats_peak", KIND_BOOL, offsetof(struct qyi_options, stats_peak), SWITCH,
@@ -313,6 +316,10 @@ static bool set_value(struct qyi_options *values, const struct option *option, s
 {
     void *const field = (char *)values + option->offset;
     const int word = find_word(option->words, text);
+    if (option->kind == KIND_TEXT) {
+        *(struct qyi_option_text *)field = (struct qyi_option_text){text.text, text.length};
+        return text.length > 0;
+    }
     if (option->kind == KIND_MILLISECONDS && word <= 0)
         return parse_number(text, field);
     if (limit_of(option->kind) != 0)
@@ -351,6 +358,7 @@ static void add_default(struct qyi_line *line, const struct option *option)
         else
             qyi_line_number(line, *(const uint32_t *)field);
         break;
+    case KIND_TEXT:
     case KIND_HELP: break;
     }
 }

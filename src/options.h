@@ -37,6 +37,12 @@ enum qyi_live_policy {
     QYI_LIVE_PAGE, /* numbers in shared memory, see page.h */
 };
 
+/* A value as it stands in the environment, not terminated: for those who look at start, for the program may overwrite it. */
+struct qyi_option_text {
+    const char *start;
+    size_t length; /* 0: not set */
+};
+
 struct qyi_options {
     enum qyi_stats_format stats; /* QUARRY_STATS: report at exit */
     const char *stats_path;      /* where to, in the environment; NULL: standard error */
@@ -50,6 +56,7 @@ struct qyi_options {
     bool verbose;          /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
+    struct qyi_option_text http; /* http: where to serve, see listen.h */
     enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };

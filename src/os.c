@@ -93,6 +93,17 @@ static void *map(void *where, size_t bytes, int protection, int flags)
     return start == MAP_FAILED ? NULL : start;
 }
 
+/*
+ * Whether core files have these pages. The kernel leaves out what was never touched, but gdb's gcore writes whole reservations: 128 GiB
+ * of zeros, and page tables for them in the process. A refusal does not matter.
+ */
+static void dump(void *start, size_t bytes, bool wanted)
+{
+    const int saved_errno = errno;
+    madvise(start, bytes, wanted ? MADV_DODUMP : MADV_DONTDUMP);
+    errno = saved_errno;
+}
+
 void *qyi_os_reserve(size_t bytes, size_t align)
 {
     if (bytes > SIZE_MAX - align)
@@ -106,6 +117,7 @@ void *qyi_os_reserve(size_t bytes, size_t align)
         qyi_os_unmap(start, before);
     if (align != before)
         qyi_os_unmap(aligned + bytes, align - before);
+    dump(aligned, bytes, false);
     return aligned;
 }
 
@@ -119,7 +131,10 @@ static bool protect(void *start, size_t bytes, int protection)
 
 bool qyi_os_commit(void *start, size_t bytes)
 {
-    return protect(start, bytes, PROT_READ | PROT_WRITE);
+    if (!protect(start, bytes, PROT_READ | PROT_WRITE))
+        return false;
+    dump(start, bytes, true);
+    return true;
 }
 
 bool qyi_os_show(void *start, size_t bytes)

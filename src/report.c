@@ -74,7 +74,7 @@ static void put_totals(struct qyi_text *text, const struct qyi_stats *stats)
     qyi_put(text, "  ------------ ---------- ------\n");
     put_memory(text, "= mapped", stats->mapped, stats->mapped, "all that Quarry has mapped");
     if (stats->resident == 0) {
-        qyi_put(text, "  resident: not known, /proc cannot be read\n");
+        qyi_put(text, "  resident: not known, without /proc and in a core file\n");
         return;
     }
     put_memory(text, "resident", stats->resident, stats->resident, "the whole process, in RAM");

@@ -9,6 +9,7 @@
 
 #include "dump.h"
 #include "heap.h"
+#include "http.h"
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
@@ -33,10 +34,12 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_page_start();
     qyi_watch_start();
     __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
+    qyi_http_start();
 }
 
 __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
 {
+    qyi_http_finish();
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_dump_finish();

@@ -6,6 +6,12 @@
 AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
+	tests/command_errors.sh \
+	tests/command_redis.sh \
+	tests/command_run.sh \
+	tests/http_hostile.sh \
+	tests/http_life.sh \
+	tests/http_serve.sh \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
 	tests/options_help.sh \
@@ -192,6 +198,7 @@ abort_programs = \
 
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
+	tests/http_target \
 	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
@@ -354,6 +361,8 @@ EXTRA_DIST += \
 	tests/abort.h \
 	tests/blackbox.h \
 	tests/children.h \
+	tests/command.sh \
+	tests/http-lib.sh \
 	tests/memory_returned.h \
 	tests/options.sh \
 	tests/references.h \

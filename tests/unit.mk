@@ -12,6 +12,7 @@ unit_programs = \
 	tests/test_fault \
 	tests/test_fork \
 	tests/test_heap \
+	tests/test_http \
 	tests/test_io \
 	tests/test_lock \
 	tests/test_numbers \
@@ -69,6 +70,10 @@ tests_test_fork_LDADD    = $(unit_ldadd)
 tests_test_heap_CPPFLAGS = $(unit_cppflags)
 tests_test_heap_CFLAGS   = $(unit_cflags)
 tests_test_heap_LDADD    = $(unit_ldadd)
+
+tests_test_http_CPPFLAGS = $(unit_cppflags)
+tests_test_http_CFLAGS   = $(unit_cflags)
+tests_test_http_LDADD    = $(unit_ldadd)
 
 tests_test_io_CPPFLAGS = $(unit_cppflags)
 tests_test_io_CFLAGS   = $(unit_cflags)
