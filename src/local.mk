@@ -36,6 +36,9 @@ quarry_core_sources = \
 	src/start.c src/start.h \
 	src/api.c \
 	src/site.c src/site.h \
+	src/meter.c src/meter.h \
+	src/unwind.c src/unwind.h \
+	src/sample.c src/sample.h \
 	src/track.c src/track.h \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
@@ -53,6 +56,10 @@ quarry_core_sources = \
 	src/pass.c \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
+	src/output.c src/output.h \
+	src/modules.c src/modules.h \
+	src/pprof.c src/pprof.h \
+	src/profile.c src/profile.h \
 	src/cursor.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.

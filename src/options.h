@@ -2,6 +2,7 @@
  * options.h: what the environment asks for. Layer 1.
  *
  * QUARRY_STATS=1                     text report on standard error at exit
+ * QUARRY_PROF=1[:PATH]               heap profile, written at exit into a file named by a pattern (output.h)
  * QUARRY_ONLY=glob                   all QUARRY_ variables count only in programs whose name matches
  * QUARRY_OPTIONS=key:value,...       the rest; `help` lists the keys
  *
@@ -25,6 +26,12 @@ enum qyi_track_policy {
     QYI_TRACK_FULL,  /* the same, with the callers' callers */
 };
 
+enum qyi_prof_format {
+    QYI_PROF_PPROF,     /* protocol buffer */
+    QYI_PROF_LEGACY,    /* gperftools' text */
+    QYI_PROF_COLLAPSED, /* a stack a line */
+};
+
 struct qyi_options {
     bool stats;         /* QUARRY_STATS: report at exit */
     bool background;    /* background: a thread that purges while the program is idle */
@@ -32,6 +39,12 @@ struct qyi_options {
     bool verbose;       /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
+    bool prof;             /* QUARRY_PROF: profile the heap */
+    bool prof_leaks;       /* prof_leaks: say at exit what has not been freed */
+    const char *prof_path; /* where to, in the environment; NULL: the usual name */
+    enum qyi_prof_format prof_format;
+    uint64_t prof_rate; /* prof_rate: mean bytes from sample to sample */
+    uint64_t prof_seed; /* prof_seed: of the random numbers; 0: another one every time */
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

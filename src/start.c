@@ -11,6 +11,7 @@
 #include "leaks.h"
 #include "magazine.h"
 #include "options.h"
+#include "profile.h"
 #include "region.h"
 #include "stats.h"
 #include "thread.h"
@@ -24,8 +25,10 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_options_read();
     qyi_region_advise();
     qyi_stats_start();
-    if (qyi_start()) /* if there is no memory now, there may be later */
+    if (qyi_start()) { /* if there is no memory now, there may be later */
         qyi_leaks_start();
+        qyi_profile_start();
+    }
 }
 
 __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
@@ -33,6 +36,7 @@ __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_stats_finish();
+    qyi_profile_finish();
     qyi_leaks_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())

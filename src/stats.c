@@ -23,6 +23,7 @@
 #include "lock.h"
 #include "magazine.h"
 #include "meta.h"
+#include "meter.h"
 #include "options.h"
 #include "region.h"
 #include "report.h"
@@ -226,7 +227,14 @@ static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const st
         void **top = magazine->top;
         if (slots != NULL && top > slots)
             held[class] += qyi_min((size_t)(top - slots), qyi_classes[class].slots_max);
-        stats->classes[class].calls += magazine->calls;
+        stats->classes[class].calls += qyi_magazines_calls(magazines, class);
+        if (qyi_class_is_common(class))
+            continue;
+        const volatile struct qyi_magazine *metered = &magazines->metered[class];
+        slots = metered->slots;
+        top = metered->top;
+        if (slots != NULL && top > slots)
+            held[class] += qyi_min((size_t)(top - slots), QYI_METERED_MAX);
     }
     stats->refills += magazines->refills;
     stats->flushes += magazines->flushes;
