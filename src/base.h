@@ -95,6 +95,12 @@ QYI_INLINE uint64_t qyi_mask64(unsigned from, unsigned count)
     return (~(uint64_t)0 >> (64 - count)) << from;
 }
 
+/* A variable of some file's own, for those who look at it from outside: see root.h. */
+struct qyi_extent {
+    const void *start;
+    size_t bytes;
+};
+
 /* Smallest power of two that is at least n; n is at most 2^63. */
 QYI_INLINE size_t qyi_power_of_two_up(size_t n)
 {

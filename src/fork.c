@@ -36,7 +36,7 @@
 
 _Atomic uint32_t *_Atomic qyi_fork_mark;
 
-enum { HOOKS_MAX = 8 };
+enum { HOOKS_MAX = 16 };
 
 static struct {
     void (*_Atomic hook[HOOKS_MAX])(void);

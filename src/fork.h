@@ -11,7 +11,7 @@
 /* Register the child's handler, once. Called when there is a second thread; may allocate. */
 void qyi_fork_register(void);
 
-/* Call this in every forked child, after the allocator has been put in order. For the layers above; a few at most. */
+/* Call this in every forked child, after the allocator has been put in order. For the layers above; 16 at most. */
 void qyi_fork_add_hook(void (*hook)(void));
 
 /* 1, but not in a child that has not been put in order yet. NULL: not registered, or the kernel cannot do that. */

@@ -50,6 +50,8 @@ static struct {
     struct qyi_heap **chunk[CHUNK_COUNT];
 } registry;
 
+const struct qyi_extent qyi_registry_extent = {&registry, sizeof registry};
+
 /* ---- registry ---- */
 
 uint32_t qyi_heap_count(void)

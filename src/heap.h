@@ -35,6 +35,8 @@ struct qyi_heap {
     uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per
                                             class; 0 ends */
     uint64_t drains;
+    /* the thread's; others read it */
+    _Atomic uint32_t tid; /* the kernel's number of the thread; 0: the process's first thread, or none yet */
     /* any thread */
     QYI_LINE_ALIGNED _Atomic uint32_t notify; /* first granule of the first slab with news from other threads */
 };
@@ -76,6 +78,9 @@ struct qyi_heap_past {
     _Atomic uint64_t refills, flushes, remote_frees;
 };
 extern QYI_HIDDEN struct qyi_heap_past qyi_heap_past;
+
+/* What heap.c keeps for itself: the heaps by id. */
+extern QYI_HIDDEN const struct qyi_extent qyi_registry_extent;
 
 /* Heaps have the ids 1 to qyi_heap_count(); all of them can be asked for at any time. */
 uint32_t qyi_heap_count(void);

@@ -31,6 +31,8 @@ static const size_t CLEAR_BYTES_MAX = 1 << 20;
 static _Atomic uint32_t moved_count;
 static _Atomic uint64_t calls;
 
+const struct qyi_extent qyi_large_extent = {&calls, sizeof calls};
+
 uint64_t qyi_large_calls(void)
 {
     return atomic_load_explicit(&calls, memory_order_relaxed);

@@ -32,6 +32,9 @@ void qyi_large_give(void *p);
  */
 void *qyi_large_resize(void *p, size_t bytes);
 
+/* The counter that qyi_large_calls reads. */
+extern QYI_HIDDEN const struct qyi_extent qyi_large_extent;
+
 /* Calls of qyi_large_take that gave a block. */
 uint64_t qyi_large_calls(void);
 

@@ -10,7 +10,7 @@
 
 #include "fatal.h"
 #include "site.h"
-#include "stats.h"
+#include "output.h"
 #include "track.h"
 
 #include <errno.h>
@@ -293,14 +293,14 @@ QYI_ONCE void qyi_leaks_start(void)
 
 QYI_ONCE void qyi_leaks_finish(void)
 {
-    static _Atomic pid_t told; /* as in stats.c */
+    static _Atomic pid_t told; /* as in dump.c */
     if (!qyi_is_tracking())
         return; /* and no system call: a sandbox may allow none of them */
     const int saved_errno = errno;
     const pid_t pid = getpid();
     if (atomic_exchange_explicit(&told, pid, memory_order_relaxed) == pid)
         return;
-    const int fd = qyi_stats_fd();
+    const int fd = qyi_output_stderr();
     if (fd >= 0)
         qyi_leaks_print(fd);
     errno = saved_errno;

@@ -19,6 +19,8 @@ static struct {
     size_t used;
 } meta;
 
+const struct qyi_extent qyi_meta_extent = {&meta, sizeof meta};
+
 void qyi_meta_init(char *start, size_t bytes)
 {
     meta.span = (struct qyi_span){.start = start, .bytes = bytes};

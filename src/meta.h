@@ -10,6 +10,9 @@
 #include "base.h"
 #include "lock.h"
 
+/* What meta.c keeps for itself. */
+extern QYI_HIDDEN const struct qyi_extent qyi_meta_extent;
+
 /* Set up by the region, which lays out the reservation. */
 void qyi_meta_init(char *start, size_t bytes);
 

@@ -21,6 +21,7 @@
 #include "fatal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct qyi_options qyi_options = {
     .thp = QYI_THP_DEFAULT,
     .purge_delay_ms = 500,
     .prof_rate = 512 << 10,
+    .stats_files = 16,
 };
 
 enum kind {
@@ -40,6 +42,10 @@ enum kind {
     KIND_MILLISECONDS, /* a uint32_t; the first word stands for a number, the others mean NEVER */
     KIND_BYTES,        /* a uint64_t, at least 1; K, M and G behind it multiply */
     KIND_SEED,         /* a uint64_t */
+    KIND_SECONDS,      /* a uint32_t from 1 up to limit_of(kind); 0 is for the default alone, and means off */
+    KIND_COUNT,        /* the same */
+    KIND_PERCENT,      /* the same */
+    KIND_SIGNAL,       /* a uint32_t: a signal by name or number */
     KIND_HELP,         /* no field: prints the table */
 };
 
@@ -74,12 +80,25 @@ static const struct option options[] = {
      "heap profile: how it is written"},
     {"prof_leaks", KIND_BOOL, offsetof(struct qyi_options, prof_leaks), SWITCH,
      "heap profile: say at exit what has not been freed"},
+    {"stats_interval", KIND_SECONDS, offsetof(struct qyi_options, stats_interval_s), "seconds",
+     "a dump of the statistics that often"},
+    {"stats_peak", KIND_BOOL, offsetof(struct qyi_options, stats_peak), SWITCH,
+     "a dump when more memory is in use than at the last one, by 10 % and 4 MiB"},
+    {"stats_files", KIND_COUNT, offsetof(struct qyi_options, stats_files), "number",
+     "how many dumps of peaks are kept, the latest ones"},
+    {"stats_cgroup", KIND_PERCENT, offsetof(struct qyi_options, stats_cgroup), "percent",
+     "a dump when that much of the cgroup's memory limit is used"},
+    {"stats_signal", KIND_SIGNAL, offsetof(struct qyi_options, stats_signal), "name|number",
+     "a dump for this signal; for TERM and its like, before the end"},
+    {"live", KIND_ENUM, offsetof(struct qyi_options, live), "off|page",
+     "numbers in shared memory, for 'quarry' without privilege"},
     {"help", KIND_HELP, 0, "", "print this table and go on"},
 };
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
 static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_prof_format) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+static_assert(sizeof(enum qyi_live_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
 /* Pieces of text, and lists of words. */
@@ -228,8 +247,8 @@ static void warn_unknown_key(struct piece key)
 
 /* Values. */
 
-/* Decimal digits alone, up to the largest delay that is not NEVER. */
-static bool parse_milliseconds(struct piece text, uint32_t *result)
+/* Decimal digits alone, up to the largest number that is not NEVER. */
+static bool parse_number(struct piece text, uint32_t *result)
 {
     uint64_t number = 0;
     if (text.length == 0)
@@ -268,13 +287,72 @@ static bool parse_large(struct piece text, bool units, uint64_t *result)
     return true;
 }
 
+/* Those that a program may get for a reason of its own, or that mean nothing but a wish. */
+static const struct {
+    const char *name;
+    int number;
+} signals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},     {"QUIT", SIGQUIT}, {"USR1", SIGUSR1},    {"USR2", SIGUSR2},
+               {"ALRM", SIGALRM}, {"TERM", SIGTERM},   {"CONT", SIGCONT}, {"URG", SIGURG},      {"XCPU", SIGXCPU},
+               {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},     {"VTALRM", SIGVTALRM}};
+
+/* "TERM", "SIGTERM", "15", "RTMIN", "RTMIN+3". */
+static bool parse_signal(struct piece text, uint32_t *result)
+{
+    uint32_t number;
+    const bool is_number = parse_number(text, &number);
+    if (!is_number && text.length > 3 && memcmp(text.text, "SIG", 3) == 0)
+        text = (struct piece){text.text + 3, text.length - 3};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        if (is_number ? number == (uint32_t)signals[i].number : pieces_equal(text, piece_of(signals[i].name))) {
+            *result = (uint32_t)signals[i].number;
+            return true;
+        }
+    }
+    const uint32_t first = (uint32_t)SIGRTMIN;
+    if (!is_number) {
+        const struct piece base = take_part(&text, "+");
+        if (!pieces_equal(base, piece_of("RTMIN")) || (text.length > 0 && !parse_number(text, &number)) ||
+            (text.length > 0 && number > (uint32_t)SIGRTMAX - first))
+            return false;
+        number = text.length > 0 ? first + number : first;
+    }
+    if (number < first || number > (uint32_t)SIGRTMAX)
+        return false;
+    *result = number;
+    return true;
+}
+
+/* 0: not of this kind. */
+static uint32_t limit_of(enum kind kind)
+{
+    switch (kind) {
+    case KIND_SECONDS: return 100000000; /* three years */
+    case KIND_COUNT: return 1000;
+    case KIND_PERCENT: return 100;
+    default: return 0;
+    }
+}
+
+static bool parse_up_to(uint32_t limit, struct piece text, uint32_t *result)
+{
+    uint32_t number;
+    if (!parse_number(text, &number) || number < 1 || number > limit)
+        return false;
+    *result = number;
+    return true;
+}
+
 /* False, and the field as it was, when the text is no value of this option. */
 static bool set_value(struct qyi_options *values, const struct option *option, struct piece text)
 {
     void *const field = (char *)values + option->offset;
     const int word = find_word(option->words, text);
     if (option->kind == KIND_MILLISECONDS && word <= 0)
-        return parse_milliseconds(text, field);
+        return parse_number(text, field);
+    if (limit_of(option->kind) != 0)
+        return parse_up_to(limit_of(option->kind), text, field);
+    if (option->kind == KIND_SIGNAL)
+        return parse_signal(text, field);
     if (option->kind == KIND_BYTES || option->kind == KIND_SEED)
         return parse_large(text, option->kind == KIND_BYTES, field);
     if (word < 0)
@@ -283,9 +361,7 @@ static bool set_value(struct qyi_options *values, const struct option *option, s
     case KIND_BOOL: *(bool *)field = word % 2 != 0; break;
     case KIND_ENUM: *(unsigned *)field = (unsigned)word; break;
     case KIND_MILLISECONDS: *(uint32_t *)field = NEVER; break;
-    case KIND_BYTES:
-    case KIND_SEED:
-    case KIND_HELP: break;
+    default: break;
     }
     return true;
 }
@@ -304,13 +380,22 @@ static void add_default(struct qyi_line *line, const struct option *option)
         break;
     case KIND_BYTES:
     case KIND_SEED: qyi_line_number(line, *(const uint64_t *)field); break;
+    case KIND_SECONDS:
+    case KIND_COUNT:
+    case KIND_PERCENT:
+    case KIND_SIGNAL:
+        if (*(const uint32_t *)field == 0)
+            qyi_line_text(line, "off");
+        else
+            qyi_line_number(line, *(const uint32_t *)field);
+        break;
     case KIND_HELP: break;
     }
 }
 
 /* Help. */
 
-enum { VALUES_COLUMN = 14, DEFAULT_COLUMN = 42, MEANING_COLUMN = 52 };
+enum { VALUES_COLUMN = 18, DEFAULT_COLUMN = 46, MEANING_COLUMN = 56 };
 
 static void pad_to(struct qyi_line *line, size_t column)
 {
@@ -323,7 +408,13 @@ static void print_help(void)
     struct qyi_line line = {0};
     qyi_line_text(&line, "quarry: QUARRY_OPTIONS=key:value,key:value,...");
     qyi_line_write(&line, STDERR_FILENO);
-    qyi_line_text(&line, "  key         values                      default   meaning");
+    qyi_line_text(&line, "  key");
+    pad_to(&line, VALUES_COLUMN);
+    qyi_line_text(&line, "values");
+    pad_to(&line, DEFAULT_COLUMN);
+    qyi_line_text(&line, "default");
+    pad_to(&line, MEANING_COLUMN);
+    qyi_line_text(&line, "meaning");
     qyi_line_write(&line, STDERR_FILENO);
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         qyi_line_text(&line, "  ");
@@ -394,18 +485,43 @@ static bool glob_matches(const char *glob, const char *name)
 
 /* QUARRY_STATS and QUARRY_OPTIONS. */
 
+/* What a pattern for a file's name may have after a '%'; output.c knows what they stand for. */
+static bool is_pattern(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '%' && (*++text == '\0' || strchr("pehtnr%", *text) == NULL))
+            return false;
+    }
+    return true;
+}
+
+/* FORMAT or FORMAT:PATH. */
 static void read_stats(struct qyi_options *values, const char *text)
 {
-    static const char words[] = "0|1|text";
-    const int word = find_word(words, piece_of(text));
-    values->stats = word > 0;
-    if (word >= 0 || *text == '\0')
+    static const char words[] = "0|1|text|json|prom";
+    static const enum qyi_stats_format formats[] = {QYI_STATS_OFF, QYI_STATS_TEXT, QYI_STATS_TEXT, QYI_STATS_JSON,
+                                                    QYI_STATS_PROM};
+    struct piece path = piece_of(text);
+    const bool has_path = strchr(text, ':') != NULL;
+    const int word = find_word(words, take_part(&path, ":"));
+    if (word >= 0 && (!has_path || (path.length > 0 && is_pattern(path.text)))) {
+        values->stats = formats[word];
+        values->stats_path = has_path ? path.text : NULL;
+        return;
+    }
+    if (*text == '\0')
         return;
     struct qyi_line line = {0};
     add_complaint(&line, "QUARRY_STATS", "bad value", piece_of(text));
-    qyi_line_text(&line, " (");
-    add_words(&line, words, SIZE_MAX);
-    qyi_line_text(&line, ")");
+    if (word < 0) {
+        qyi_line_text(&line, " (");
+        add_words(&line, words, SIZE_MAX);
+        qyi_line_text(&line, ", and :PATH for a file)");
+    } else if (path.length == 0) {
+        qyi_line_text(&line, " (there is no path after the colon)");
+    } else {
+        qyi_line_text(&line, " (after a % comes p, e, h, t, n, r or %)");
+    }
     qyi_line_write(&line, STDERR_FILENO);
 }
 

@@ -1,8 +1,8 @@
 /*
  * options.h: what the environment asks for. Layer 1.
  *
- * QUARRY_STATS=1                     text report on standard error at exit
- * QUARRY_PROF=1[:PATH]               heap profile, written at exit into a file named by a pattern (output.h)
+ * QUARRY_STATS=text|json|prom[:PATH]  report at exit, on standard error or in a file named by a pattern (output.h)
+ * QUARRY_PROF=1[:PATH]                heap profile, written at exit into a file named by a pattern (output.h)
  * QUARRY_ONLY=glob                   all QUARRY_ variables count only in programs whose name matches
  * QUARRY_OPTIONS=key:value,...       the rest; `help` lists the keys
  *
@@ -32,11 +32,29 @@ enum qyi_prof_format {
     QYI_PROF_COLLAPSED, /* a stack a line */
 };
 
+enum qyi_stats_format {
+    QYI_STATS_OFF,
+    QYI_STATS_TEXT,
+    QYI_STATS_JSON,
+    QYI_STATS_PROM,
+};
+
+enum qyi_live_policy {
+    QYI_LIVE_OFF,
+    QYI_LIVE_PAGE, /* numbers in shared memory, see page.h */
+};
+
 struct qyi_options {
-    bool stats;         /* QUARRY_STATS: report at exit */
-    bool background;    /* background: a thread that purges while the program is idle */
-    bool deepbind_drop; /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
-    bool verbose;       /* verbose: say once what was done on the program's behalf */
+    enum qyi_stats_format stats; /* QUARRY_STATS: report at exit */
+    const char *stats_path;      /* where to, in the environment; NULL: standard error */
+    uint32_t stats_interval_s;   /* stats_interval: a dump that often; 0: none */
+    bool stats_peak;             /* stats_peak: a dump at every new peak */
+    uint32_t stats_files;        /* stats_files: how many dumps of peaks are kept */
+    uint32_t stats_cgroup; /* stats_cgroup: a dump when that many per cent of the cgroup's limit are used; 0: none */
+    uint32_t stats_signal; /* stats_signal: a dump for this signal; 0: none */
+    bool background;       /* background: a thread that purges while the program is idle */
+    bool deepbind_drop;    /* deepbind: the interposed dlopen drops RTLD_DEEPBIND (default on) */
+    bool verbose;          /* verbose: say once what was done on the program's behalf */
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
     bool prof;             /* QUARRY_PROF: profile the heap */
@@ -45,6 +63,7 @@ struct qyi_options {
     enum qyi_prof_format prof_format;
     uint64_t prof_rate; /* prof_rate: mean bytes from sample to sample */
     uint64_t prof_seed; /* prof_seed: of the random numbers; 0: another one every time */
+    enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };
 

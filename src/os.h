@@ -19,6 +19,9 @@ size_t qyi_os_memory_bytes(void);
 
 bool qyi_os_is_main_thread(void);
 
+/* The kernel's number of the calling thread, without a system call; 0: not known. */
+uint32_t qyi_os_thread_number(void);
+
 /* RLIMIT_AS in bytes; SIZE_MAX when there is none. */
 size_t qyi_os_address_space_limit(void);
 
@@ -46,7 +49,10 @@ void qyi_os_unmap(void *start, size_t bytes);
 void *qyi_os_map_file(int fd, int64_t offset, size_t bytes);
 
 /* An empty file in memory, close-on-exec, that can be sealed; -1 and errno. */
-int qyi_os_memory_file(void);
+int qyi_os_memory_file(const char *name);
+
+/* The first bytes of a file, shared and writable; NULL. */
+void *qyi_os_map_shared(int fd, size_t bytes);
 
 /* Give the pages back; they read as zero afterwards. False: their contents are unchanged. */
 bool qyi_os_purge(void *start, size_t bytes);

@@ -16,7 +16,6 @@
 #include "output.h"
 
 #include "meta.h"
-#include "os.h"
 #include "text.h"
 
 #include <errno.h>
@@ -59,7 +58,6 @@ static struct {
     dev_t device;
     ino_t inode;
     pid_t pid; /* of the process that started; another one is its child */
-    uint64_t started_ms;
     struct memory *memory;
     unsigned patterns_used;
     /* outputs so far, by pattern: who has counted, and how many */
@@ -121,7 +119,6 @@ void qyi_output_start(void)
         return;
     const int saved_errno = errno;
     output.pid = getpid();
-    output.started_ms = qyi_os_now_ms();
     remember_stderr();
     output.memory = qyi_meta_take(sizeof *output.memory);
     if (output.memory != NULL) {
@@ -140,11 +137,6 @@ void qyi_output_start(void)
 const char *qyi_output_program(void)
 {
     return output.memory != NULL ? output.memory->program : program_invocation_short_name;
-}
-
-uint64_t qyi_output_uptime_ms(void)
-{
-    return output.pid == 0 ? 0 : qyi_os_now_ms() - output.started_ms;
 }
 
 const char *qyi_output_keep(const char *pattern)

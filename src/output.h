@@ -46,9 +46,6 @@ int qyi_output_stderr(void);
 /* The program's name: as it was at start, or, if nothing was remembered, as it is. */
 const char *qyi_output_program(void);
 
-/* Time since qyi_output_start; 0 before. */
-uint64_t qyi_output_uptime_ms(void);
-
 /*
  * A pattern from the environment, to keep: a copy, with the working directory put before a relative one. After qyi_output_start.
  * NULL: there is no memory, or it is too long; then what was given remains to be used.

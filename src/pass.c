@@ -77,7 +77,7 @@ int qy_slice_share(qy_slice slice)
         return fail(EINVAL);
     if (is_shared_file(&slice, &fd))
         return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    fd = qyi_os_memory_file();
+    fd = qyi_os_memory_file("quarry");
     if (fd < 0)
         return -1;
     if (!write_all(fd, slice.iov_base, slice.iov_len) || fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_SEAL) != 0) {

@@ -199,6 +199,17 @@ void qyi_pool_note_after(struct qy_pool *pool, struct qyi_pool_cache *cache);
 /* Whether threads can have caches at all. */
 bool qyi_pool_caches_prepare(void);
 
+/* The registry of pools, pool_cache.c's own. Weak: a program that has no pools need not have them linked. */
+extern QYI_HIDDEN const struct qyi_extent qyi_pools_extent __attribute__((weak));
+
+/*
+ * Add up the numbers of all pools that this registry lists, here or in another process. read makes a copy of memory where they are,
+ * or returns false. Takes no locks: while threads run, the numbers are of slightly different moments.
+ */
+struct qyi_stats_pools;
+typedef bool qyi_pools_reader(void *context, void *copy, const void *address, size_t bytes);
+void qyi_pools_sum(struct qyi_stats_pools *sum, const struct qyi_extent *registry, qyi_pools_reader *read, void *context);
+
 /* Make the pool known to threads that end and to forked children; and the reverse. */
 void qyi_pool_register(struct qy_pool *pool);
 void qyi_pool_unregister(struct qy_pool *pool);

@@ -14,9 +14,11 @@
 
 #include "alloc.h"
 #include "fork.h"
+#include "look.h"
 #include "magazine.h"
 #include "os.h"
 #include "pooled.h"
+#include "stats.h"
 #include "thread.h"
 
 #include <sched.h>
@@ -36,6 +38,8 @@ static struct {
     _Atomic bool barrier_refused; /* membarrier worked once, and does no more: a sandbox */
     bool hooked;
 } registry;
+
+const struct qyi_extent qyi_pools_extent = {&registry, sizeof registry};
 
 /* ---- records ---- */
 
@@ -335,6 +339,77 @@ static void in_child(void)
     }
 }
 
+/* ---- numbers ---- */
+
+enum { POOLS_MAX = 1 << 16, CACHES_MAX = 1 << 16 }; /* what is read may be torn, and lists run in circles */
+
+/* Add up what the pool's caches keep, and the lowest that they have kept. */
+static void sum_caches(const struct qy_pool *pool, size_t *kept, size_t *low, qyi_pools_reader *read, void *context)
+{
+    struct qyi_pool_cache cache;
+    const struct qyi_pool_cache *next = atomic_load_explicit(&pool->caches, memory_order_relaxed);
+    for (unsigned i = 0; next != NULL && i < CACHES_MAX; i++, next = cache.next) {
+        if (!read(context, &cache, next, offsetof(struct qyi_pool_cache, objects)))
+            return;
+        *kept += qyi_min(qyi_pool_cache_count(&cache), QYI_POOL_CACHE_MAX);
+        *low += qyi_min(atomic_load_explicit(&cache.low, memory_order_relaxed), QYI_POOL_CACHE_MAX);
+    }
+}
+
+static void sum_pool(struct qyi_stats_pools *sum, const struct qy_pool *pool, qyi_pools_reader *read, void *context)
+{
+    size_t idle = atomic_load_explicit(&pool->idle, memory_order_relaxed);
+    size_t low = idle;
+    sum_caches(pool, &idle, &low, read, context);
+    const size_t in_use = pool->created - qyi_min(idle, pool->created);
+    sum->pools++;
+    sum->objects += pool->created;
+    sum->in_use += in_use;
+    sum->high_water += qyi_max(pool->high_water, pool->created - qyi_min(low, pool->created));
+    sum->misses += pool->misses;
+    sum->waits += pool->waits;
+}
+
+void qyi_pools_sum(struct qyi_stats_pools *sum, const struct qyi_extent *extent, qyi_pools_reader *read, void *context)
+{
+    typeof(registry) theirs;
+    struct qy_pool pool;
+    *sum = (struct qyi_stats_pools){0};
+    if (extent->bytes != sizeof theirs || !read(context, &theirs, extent->start, sizeof theirs))
+        return;
+    const struct qy_pool *next = atomic_load_explicit(&theirs.pools, memory_order_relaxed);
+    for (unsigned i = 0; next != NULL && i < POOLS_MAX; i++) {
+        if (!read(context, &pool, next, sizeof pool))
+            return;
+        sum_pool(sum, &pool, read, context);
+        next = atomic_load_explicit(&pool.next, memory_order_relaxed);
+    }
+}
+
+/* Word by word, since memcpy would be looked into by the thread sanitizer: all of it is counters and pointers. */
+static QYI_RACY bool read_here(void *context, void *copy, const void *address, size_t bytes)
+{
+    (void)context;
+    const volatile uint64_t *from = address;
+    uint64_t *to = copy;
+    for (size_t i = 0; i < bytes / sizeof *to; i++)
+        to[i] = from[i];
+    return true;
+}
+
+/* Pools stay while the registry is locked. Its holder may be this thread, or one that did not survive a fork. */
+static void count_pools(struct qyi_stats_pools *pools)
+{
+    unsigned tries = 1000;
+    while (!qyi_lock_try(&registry.lock)) {
+        if (--tries == 0)
+            return;
+        sched_yield();
+    }
+    qyi_pools_sum(pools, &qyi_pools_extent, read_here, NULL);
+    qyi_unlock(&registry.lock);
+}
+
 /* ---- pools ---- */
 
 bool qyi_pool_caches_prepare(void)
@@ -352,6 +427,8 @@ void qyi_pool_register(struct qy_pool *pool)
         registry.hooked = true;
         qyi_pooled_last = qyi_pool_buffer_last;
         qyi_fork_add_hook(in_child);
+        /* release: pairs with the acquire in qyi_stats_collect */
+        atomic_store_explicit(&qyi_stats_count_pools, count_pools, memory_order_release);
         /* release: pairs with the acquire in thread_ends of thread.c */
         atomic_store_explicit(&qyi_thread_end_hook, thread_ends, memory_order_release);
     }

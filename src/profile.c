@@ -23,7 +23,6 @@
 #include "pprof.h"
 #include "sample.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,7 +34,7 @@
 enum {
     LEAKS_SHOWN = 10,
     LEAK_FRAMES = 12,
-    SYMBOL_MAX = 200,
+    NAME_MAX_SHOWN = 200,
     BUFFER_BYTES = 4096,
     LOCK_TRY_COUNT = 100000,
 };
@@ -86,7 +85,7 @@ static void end(void)
 /* What would end a name, in a format that separates by these. */
 static void put_name(struct qyi_text *text, const char *name)
 {
-    for (size_t i = 0; name[i] != '\0' && i < SYMBOL_MAX; i++) {
+    for (size_t i = 0; name[i] != '\0' && i < NAME_MAX_SHOWN; i++) {
         const char c = name[i] > ' ' && name[i] != ';' && name[i] != 0x7f ? name[i] : '_';
         qyi_put_part(text, &c, 1);
     }
@@ -111,8 +110,8 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* The function, if the module exports it, else the module and the address in it, as addr2line wants it. */
-static void put_place(struct qyi_text *text, uintptr_t address, bool with_module)
+/* The module and the address in it, as addr2line wants it. */
+static void put_place(struct qyi_text *text, uintptr_t address, bool with_folder)
 {
     const unsigned number = qyi_modules_find(reports.modules, address);
     if (number == reports.modules->count) {
@@ -120,19 +119,9 @@ static void put_place(struct qyi_text *text, uintptr_t address, bool with_module
         return;
     }
     const struct qyi_module *module = &reports.modules->module[number];
-    Dl_info symbol;
-    const bool named = dladdr((const void *)address, &symbol) != 0 && symbol.dli_sname != NULL; /* NOLINT(performance-no-int-to-ptr) */
-    if (named)
-        put_name(text, symbol.dli_sname);
-    if (named && !with_module)
-        return;
-    if (named)
-        qyi_put(text, " (");
-    put_name(text, with_module ? module->name : base_name(module->name));
+    put_name(text, with_folder ? module->name : base_name(module->name));
     qyi_put(text, "+");
     put_hex(text, address - module->base);
-    if (named)
-        qyi_put(text, ")");
 }
 
 /* ---- formats ---- */
@@ -189,7 +178,6 @@ static void put_maps(struct qyi_text *text)
     close(fd);
 }
 
-/* The sums are those of the lines, so that they agree. */
 void qyi_profile_put_legacy(struct qyi_text *text)
 {
     struct qyi_stack_values values;
@@ -361,7 +349,7 @@ QYI_ONCE void qyi_profile_start(void)
         reports.pattern = pattern;
     reports.started_ns = qyi_os_now_ns();
     if (!qyi_sample_start(qyi_options.prof_rate, qyi_options.prof_seed)) {
-        qyi_message("QUARRY_PROF: no memory, or no libgcc_s.so.1 to find callers with: there will be no profile");
+        qyi_message("QUARRY_PROF: there is no memory, or callers cannot be found: there will be no profile");
         return;
     }
     qyi_fork_add_hook(in_child);

@@ -42,8 +42,13 @@ enum {
 static struct {
     _Atomic uint64_t next_ms;       /* when the next tick is due */
     _Atomic uint64_t next_limit_ms; /* and the next look at how much is dirty */
+    _Atomic uint64_t next_watch_ms; /* and the next call of the watcher; WATCHING: it runs */
     _Atomic bool background;        /* the thread runs */
 } reclaim;
+
+static const uint64_t WATCHING = UINT64_MAX;
+
+uint64_t (*_Atomic qyi_reclaim_watcher)(uint64_t now_ms);
 
 static uint64_t interval_ms(void)
 {
@@ -134,10 +139,25 @@ static void limit_dirty(uint64_t now_ms)
         qyi_region_limit_dirty(now_ms);
 }
 
+static QYI_NOINLINE void watch(uint64_t now_ms)
+{
+    uint64_t (*watcher)(uint64_t) = atomic_load_explicit(&qyi_reclaim_watcher, memory_order_acquire);
+    uint64_t due = atomic_load_explicit(&reclaim.next_watch_ms, memory_order_relaxed);
+    /* acquire, and release below: one thread at a time, which sees what the last one did */
+    if (watcher == NULL || now_ms < due ||
+        !atomic_compare_exchange_strong_explicit(&reclaim.next_watch_ms, &due, WATCHING, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return;
+    due = watcher(now_ms);
+    atomic_store_explicit(&reclaim.next_watch_ms, due, memory_order_release);
+}
+
 void qyi_reclaim_tick_now(struct qyi_magazines *mine)
 {
     const uint64_t now_ms = qyi_os_now_ms();
     limit_dirty(now_ms);
+    if (QYI_UNLIKELY(now_ms >= atomic_load_explicit(&reclaim.next_watch_ms, memory_order_relaxed)))
+        watch(now_ms);
     uint64_t due = atomic_load_explicit(&reclaim.next_ms, memory_order_relaxed);
     /* It elects one thread to do the work. Acquire: pairs with the release in background_main */
     if (QYI_LIKELY(now_ms < due) ||
@@ -199,4 +219,5 @@ size_t qyi_reclaim_all(void)
 void qyi_reclaim_after_fork(void)
 {
     atomic_store_explicit(&reclaim.background, false, memory_order_relaxed);
+    atomic_store_explicit(&reclaim.next_watch_ms, 0, memory_order_relaxed); /* whoever watched may be gone */
 }

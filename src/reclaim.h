@@ -15,6 +15,12 @@ void qyi_reclaim_tick(struct qyi_magazines *mine);
 /* The same, for calls that are slow anyway: always looks at the clock. */
 void qyi_reclaim_tick_now(struct qyi_magazines *mine);
 
+/*
+ * Called, if set, from ticks, with no lock held and by one thread at a time: when it is time, which is what the last call returned, by
+ * qyi_os_now_ms. For the layers above.
+ */
+extern QYI_HIDDEN uint64_t (*_Atomic qyi_reclaim_watcher)(uint64_t now_ms);
+
 /* Give back everything that can be given back, of all threads. Returns the bytes given to the system. */
 size_t qyi_reclaim_all(void);
 

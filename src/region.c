@@ -92,6 +92,8 @@ static struct {
     uint64_t purges, purged_bytes;
 } region;
 
+const struct qyi_extent qyi_region_extent = {&region, sizeof region};
+
 #define ALL_SPANS \
     &region.entries, &region.records, &region.bitmaps, &region.cells, &region.frames, &region.whole, &region.payload
 
@@ -877,6 +879,15 @@ void qyi_region_totals(struct qyi_region_totals *totals)
     totals->purges = region.purges;
     totals->purged_bytes = region.purged_bytes;
     qyi_unlock(&region.lock);
+}
+
+uint64_t qyi_region_clean(uint32_t first)
+{
+    qyi_lock(&region.lock);
+    const struct frame *frame = frame_at(first / QYI_FRAME_GRANULES);
+    const uint64_t clean = frame->free & ~frame->dirty;
+    qyi_unlock(&region.lock);
+    return clean;
 }
 
 size_t qyi_region_resident(void)

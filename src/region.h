@@ -76,6 +76,9 @@ struct qyi_region {
 
 extern QYI_HIDDEN struct qyi_region qyi_region;
 
+/* What region.c keeps for itself: spans, frames, counters. */
+extern QYI_HIDDEN const struct qyi_extent qyi_region_extent;
+
 /* Reserve the address range and lay it out. Called once; false when not even the smallest range can be had. */
 bool qyi_region_init(void);
 
@@ -181,6 +184,9 @@ size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms);
 
 /* Purge without waiting what is dirty beyond a share of what is in use. Takes the region lock for short times only. */
 void qyi_region_limit_dirty(uint64_t now_ms);
+
+/* Of the frame that starts at this granule: a bit for each granule that is free and not resident. Takes the region lock. */
+uint64_t qyi_region_clean(uint32_t first);
 
 /* Bytes of free memory that may be resident. */
 size_t qyi_region_dirty(void);

@@ -13,12 +13,11 @@
  */
 #include "report.h"
 
-#include "quarry/quarry.h"
+#include "output.h"
 #include "text.h"
 #include "track.h"
 #include "verdict.h"
 
-#include <errno.h>
 #include <unistd.h>
 
 enum {
@@ -31,13 +30,9 @@ enum {
 static void put_head(struct qyi_text *text)
 {
     qyi_put(text, "quarry ");
-    qyi_put_number(text, QY_VERSION_MAJOR);
-    qyi_put(text, ".");
-    qyi_put_number(text, QY_VERSION_MINOR);
-    qyi_put(text, ".");
-    qyi_put_number(text, QY_VERSION_PATCH);
+    qyi_put_version(text);
     qyi_put(text, ": ");
-    qyi_put_printable(text, program_invocation_short_name);
+    qyi_put_printable(text, qyi_output_program());
     qyi_put(text, " (pid ");
     qyi_put_number(text, (uint64_t)getpid());
     qyi_put(text, ")\n");
@@ -85,8 +80,7 @@ static void put_totals(struct qyi_text *text, const struct qyi_stats *stats)
     put_memory(text, "resident", stats->resident, stats->resident, "the whole process, in RAM");
     if (stats->resident_ours != 0) {
         put_memory(text, "  ours", stats->resident_ours, stats->resident, "Quarry's part of it");
-        put_memory(text, "  not ours", stats->resident - qyi_min(stats->resident, stats->resident_ours),
-                   stats->resident, "libraries, stacks, mappings");
+        put_memory(text, "  not ours", qyi_stats_not_ours(stats), stats->resident, "libraries, stacks, mappings");
     }
     put_memory(text, "peak resident", stats->resident_peak, 0, "the most there ever was");
 }
@@ -103,21 +97,12 @@ static void put_counter(struct qyi_text *text, const char *name, uint64_t number
     qyi_put(text, "\n");
 }
 
-static uint64_t small_calls(const struct qyi_stats *stats)
-{
-    uint64_t calls = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
-        calls += stats->classes[class].calls;
-    return calls;
-}
-
 static void put_work(struct qyi_text *text, const struct qyi_stats *stats)
 {
     qyi_put_left(text, "work", 2 + NAME_COLUMN);
     qyi_put_right(text, "count", BYTES_COLUMN);
     qyi_put(text, "\n");
-    put_counter(text, "calls", small_calls(stats) + stats->large_calls,
-                "blocks handed out, by malloc and its relatives");
+    put_counter(text, "calls", qyi_stats_calls(stats), "blocks handed out, by malloc and its relatives");
     put_counter(text, "  large", stats->large_calls, "of these, blocks too large for a slab");
     put_counter(text, "refills", stats->refills, "of a magazine that was empty, from slabs");
     put_counter(text, "flushes", stats->flushes, "of a magazine that was full, to slabs");
@@ -155,11 +140,6 @@ static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
 
 /* ---- size classes ---- */
 
-static size_t slab_bytes(unsigned class)
-{
-    return (size_t)qyi_classes[class].granule_count << QYI_GRANULE_SHIFT;
-}
-
 static const struct column {
     const char *title;
     size_t width;
@@ -192,13 +172,14 @@ static void put_classes(struct qyi_text *text, const struct qyi_stats *stats)
         if (row->calls == 0 && row->slabs == 0)
             continue;
         qyi_put_word(text, qyi_number_word(qyi_classes[class].bytes), columns[COLUMN_SIZE].width);
-        put_row(text, row, row->live * qyi_classes[class].bytes, row->slabs * slab_bytes(class));
+        put_row(text, row, row->live * qyi_classes[class].bytes,
+                stats->classes[class].slabs * qyi_stats_slab_bytes(class));
         sum.calls += row->calls;
         sum.live += row->live;
         sum.cached += row->cached;
         sum.free += row->free;
         sum.slabs += row->slabs;
-        sum_bytes += row->slabs * slab_bytes(class);
+        sum_bytes += stats->classes[class].slabs * qyi_stats_slab_bytes(class);
     }
     qyi_put_right(text, "small", columns[COLUMN_SIZE].width);
     put_row(text, &sum, stats->live - stats->large_live, sum_bytes);
@@ -211,6 +192,18 @@ static void put_classes(struct qyi_text *text, const struct qyi_stats *stats)
 
 /* ---- all of it ---- */
 
+void qyi_report_put(struct qyi_text *text, const struct qyi_stats *stats)
+{
+    put_head(text);
+    put_totals(text, stats);
+    put_work(text, stats);
+    put_references(text, stats);
+    put_classes(text, stats);
+    qyi_put(text, "verdict: ");
+    qyi_verdict_put(text, stats);
+    qyi_put(text, "\n");
+}
+
 void qyi_report_write(const struct qyi_stats *stats, int fd)
 {
     static char whole[WHOLE_BYTES];
@@ -221,14 +214,7 @@ void qyi_report_write(const struct qyi_stats *stats, int fd)
     struct qyi_text text = {.start = mine ? whole : part, .capacity = mine ? WHOLE_BYTES : PART_BYTES, .fd = fd};
     struct qyi_text_guard guard;
     qyi_text_guard(&guard);
-    put_head(&text);
-    put_totals(&text, stats);
-    put_work(&text, stats);
-    put_references(&text, stats);
-    put_classes(&text, stats);
-    qyi_put(&text, "verdict: ");
-    qyi_verdict_put(&text, stats);
-    qyi_put(&text, "\n");
+    qyi_report_put(&text, stats);
     qyi_text_flush(&text);
     qyi_text_unguard(&guard, &text);
     if (mine)

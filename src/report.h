@@ -6,6 +6,10 @@
 
 #include "base.h"
 #include "stats.h"
+#include "text.h"
+
+/* Put the report. */
+void qyi_report_put(struct qyi_text *text, const struct qyi_stats *stats);
 
 /*
  * Write the report to fd, in one write(2) if the system takes it as one, so that reports of several processes do not

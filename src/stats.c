@@ -1,5 +1,5 @@
 /*
- * stats.c: counting what the memory is used for, and the report at exit. Layer 6.
+ * stats.c: counting what the memory is used for. Layer 6.
  *
  *     entries     -> runs: large blocks, slabs            under no lock: an entry is one word
  *     slabs       -> blocks carved, free, freed remotely  under the owning heap's lock
@@ -8,23 +8,23 @@
  * under the region lock
  *
  * A heap's lock is tried for a while and not waited for: its holder may be a thread that did not survive a fork, or
- * this one, when exit is called from a signal handler. Without it the numbers may be off, but nothing worse:
+ * this one, when exit is called from a signal handler. Without it the numbers may be off, but nothing worse, see look.h:
  *
- * I1  every record, bitmap and magazine can be read, whatever lies there now, and no pointer in them is followed.
- * I2  a slab counts only if its granule's entry was the same before and after; every number is clamped by what holds
+ * I1  a slab counts only if its granule's entry was the same before and after; every number is clamped by what holds
  *     it.
- * I3  live + free_in_slabs + cached is what the region says is in runs: the middle one is the rest.
+ * I2  live + free_in_slabs + cached is what the region says is in runs: the middle one is the rest.
  */
 #include "stats.h"
 
 #include "count.h"
 #include "heap.h"
+#include "history.h"
 #include "large.h"
 #include "lock.h"
+#include "look.h"
 #include "magazine.h"
 #include "meta.h"
-#include "meter.h"
-#include "options.h"
+#include "os.h"
 #include "region.h"
 #include "report.h"
 #include "slab.h"
@@ -34,17 +34,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-/* On functions that look at what other threads change meanwhile: see I1 and I2. Not inlined, or it would be lost. */
-#define RACY __attribute__((noinline, no_sanitize("thread")))
 
 enum {
     LOCK_TRY_COUNT = 1000, /* others run between them: who lives releases a lock long before the last */
     RUN_TRY_COUNT = 3,     /* for a run that has just changed hands */
-    FD_WANTED = 100,       /* out of the way of programs that count on small numbers */
 };
+
+void (*_Atomic qyi_stats_count_pools)(struct qyi_stats_pools *);
 
 /* ---- runs ---- */
 
@@ -76,7 +73,7 @@ static void unlock_owner(struct qyi_heap *heap)
 }
 
 /* Two that drop a reference at once may leave a cell below 0 for a moment (see count.h): then there is none. */
-static RACY uint32_t read_cell(const struct qyi_cell *cell)
+static QYI_RACY uint32_t read_cell(const struct qyi_cell *cell)
 {
     const uint32_t extra = atomic_load_explicit(&cell->extra, memory_order_relaxed);
     return extra <= QYI_COUNT_MAX ? extra : 0;
@@ -102,31 +99,17 @@ static void count_cells(struct walk *walk, uint32_t granule, unsigned class)
     }
 }
 
-struct slab_counts {
-    size_t carved, free, uncollected;
-};
-
-static RACY struct slab_counts read_slab(uint32_t granule, unsigned class)
-{
-    const volatile struct qyi_slab *slab = qyi_slab_at(granule);
-    struct slab_counts counts = {0};
-    counts.carved = qyi_min(slab->carved, qyi_classes[class].block_count);
-    counts.free = qyi_min(slab->free_count, counts.carved);
-    counts.uncollected = qyi_min(qyi_slab_uncollected(granule, class), counts.carved - counts.free);
-    return counts;
-}
-
 /* False: the granule is no longer what the entry says. */
 static bool count_slab(struct walk *walk, uint32_t granule, uint64_t entry)
 {
     const unsigned class = qyi_entry_class(entry);
     struct qyi_heap *heap = lock_owner(walk, qyi_entry_owner(entry));
-    struct slab_counts counts = {0};
+    struct qyi_look_slab counts = {0};
     bool unchanged = qyi_entry(granule) == entry; /* with the lock, it stays so */
     if (unchanged)
-        counts = read_slab(granule, class);
+        counts = qyi_look_slab(granule, class);
     unchanged = unchanged && qyi_entry(granule) == entry;
-    /* Without the lock, the slab may go meanwhile, and what finds its cells with it: I1. */
+    /* Without the lock, the slab may go meanwhile, and what finds its cells with it. */
     if (unchanged && heap != NULL && (entry & QYI_ENTRY_HAS_CELLS) != 0)
         count_cells(walk, granule, class);
     unlock_owner(heap);
@@ -134,23 +117,17 @@ static bool count_slab(struct walk *walk, uint32_t granule, uint64_t entry)
         return false;
     struct qyi_stats_class *row = &walk->stats->classes[class];
     row->slabs++;
-    row->live += counts.carved - counts.free - counts.uncollected;
+    row->live += qyi_look_out(counts);
     row->cached += counts.uncollected;
     row->free += qyi_classes[class].block_count - counts.carved + counts.free;
     row->freed += counts.free;
     return true;
 }
 
-static RACY size_t read_large_bytes(uint32_t granule)
-{
-    const volatile struct qyi_large *large = qyi_granule_record(granule);
-    return large->bytes;
-}
-
 static void count_large(struct walk *walk, uint32_t granule, uint64_t entry, size_t granules)
 {
     walk->stats->large_count++;
-    const size_t bytes = qyi_min(read_large_bytes(granule), granules << QYI_GRANULE_SHIFT);
+    const size_t bytes = qyi_look_large(granule, granules);
     walk->stats->large_live += bytes;
     const struct qyi_large *large = qyi_granule_record(granule);
     const uint32_t extra = read_cell(&large->cell);
@@ -164,12 +141,9 @@ static uint32_t count_run(struct walk *walk, uint32_t granule, uint32_t end)
     uint32_t granules = 1;
     for (unsigned tries = 0; tries < RUN_TRY_COUNT; tries++) {
         const uint64_t entry = qyi_entry(granule);
-        if (entry == 0 || qyi_entry_offset(entry) != 0 || qyi_entry_class(entry) >= QYI_CLASS_COUNT)
-            break;
-        granules = 1;
-        while (granule + granules < end &&
-               qyi_entry_offset(qyi_entry(granule + granules)) != 0) /* 0 of free ones too */
-            granules++;
+        if (!qyi_look_starts(entry))
+            return 1;
+        granules = qyi_look_length(granule, end);
         if ((entry & QYI_ENTRY_POOLED) != 0) { /* in use as a whole; what is idle in it, its pool knows */
             walk->stats->large_count++;
             walk->stats->large_live += (size_t)granules << QYI_GRANULE_SHIFT;
@@ -196,50 +170,34 @@ static void count_runs(struct qyi_stats *stats)
 /* ---- magazines ---- */
 
 /* Blocks that the thread has freed and not announced: their class is that of their slab. */
-static RACY size_t count_remote_buffer(size_t *held, const volatile struct qyi_remote_buffer *buffer)
+static size_t count_remote_buffer(size_t *held, const struct qyi_heap *heap)
 {
     size_t blocks = 0;
-    const uint32_t end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed);
-    for (unsigned i = 0; i < QYI_REMOTE_WORDS; i++) {
-        const uint64_t key = buffer->word[i].key;
-        const uint64_t bits = buffer->word[i].bits;
-        const uint64_t granule = key / QYI_WORDS_MAX;
-        if (key == 0 || granule >= end)
-            continue;
-        const uint64_t entry = qyi_entry(granule);
-        if (entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_POOLED)) == 0 &&
-            qyi_entry_class(entry) < QYI_CLASS_COUNT)
-            held[qyi_entry_class(entry)] += (size_t)qyi_popcount(bits);
-        blocks += (size_t)qyi_popcount(bits);
+    for (unsigned place = 0; place < QYI_REMOTE_WORDS && qyi_look_has_remote(heap); place++) {
+        uint64_t entry;
+        const size_t found = qyi_look_remote(heap, place, &entry);
+        if (found != 0)
+            held[qyi_entry_class(entry)] += found;
+        blocks += found;
     }
     return blocks;
 }
 
-static RACY void count_magazines(struct qyi_stats *stats, size_t *held, const struct qyi_heap *heap)
+static void count_magazines(struct qyi_stats *stats, size_t *held, const struct qyi_heap *heap)
 {
-    const volatile struct qyi_heap *seen = heap;
-    if (seen->idle && !seen->loaded)
-        return; /* nothing in it, and looking would bring back a page that was given away */
-    const volatile struct qyi_magazines *magazines = heap->magazines;
+    const struct qyi_look_work work = qyi_look_work(heap);
+    stats->refills += work.refills;
+    stats->flushes += work.flushes;
+    stats->remote_frees += work.remote_frees;
+    stats->drains += work.drains;
+    if (!qyi_look_has_magazines(heap))
+        return;
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        const volatile struct qyi_magazine *magazine = &magazines->magazine[class];
-        void **slots = magazine->slots;
-        void **top = magazine->top;
-        if (slots != NULL && top > slots)
-            held[class] += qyi_min((size_t)(top - slots), qyi_classes[class].slots_max);
-        stats->classes[class].calls += qyi_magazines_calls(magazines, class);
-        if (qyi_class_is_common(class))
-            continue;
-        const volatile struct qyi_magazine *metered = &magazines->metered[class];
-        slots = metered->slots;
-        top = metered->top;
-        if (slots != NULL && top > slots)
-            held[class] += qyi_min((size_t)(top - slots), QYI_METERED_MAX);
+        const struct qyi_look_magazine magazine = qyi_look_magazine(heap, class);
+        held[class] += magazine.held;
+        stats->classes[class].calls += magazine.calls;
     }
-    stats->refills += magazines->refills;
-    stats->flushes += magazines->flushes;
-    stats->remote_frees += magazines->remote_frees;
-    stats->remote_frees += count_remote_buffer(held, &magazines->remote);
+    stats->remote_frees += count_remote_buffer(held, heap);
 }
 
 static void count_heaps(struct qyi_stats *stats)
@@ -280,12 +238,13 @@ static void sum_up(struct qyi_stats *stats)
     stats->large_live = qyi_min(stats->large_live, totals.used);
     stats->live = qyi_min(stats->live + stats->large_live, totals.used);
     stats->cached = qyi_min(stats->cached, totals.used - stats->live);
-    stats->free_in_slabs = totals.used - stats->live - stats->cached; /* I3 */
+    stats->free_in_slabs = totals.used - stats->live - stats->cached; /* I2 */
     stats->freed_in_slabs = qyi_min(stats->freed_in_slabs, stats->free_in_slabs);
     stats->dirty = totals.dirty;
     stats->clean = totals.clean;
     stats->metadata = totals.tables + qyi_meta_committed();
     stats->mapped = totals.payload + stats->metadata;
+    stats->purges = totals.purges;
     stats->purged_bytes = totals.purged_bytes;
     stats->large_calls = qyi_large_calls();
 }
@@ -296,6 +255,98 @@ void qyi_stats_collect(struct qyi_stats *stats)
     count_runs(stats);
     count_heaps(stats);
     sum_up(stats);
+    stats->started_ms = qyi_history.started_ms;
+    /* acquire: pairs with the release of whoever set it */
+    void (*count_pools)(struct qyi_stats_pools *) = atomic_load_explicit(&qyi_stats_count_pools, memory_order_acquire);
+    if (count_pools != NULL)
+        count_pools(&stats->pools);
+}
+
+/* ---- by heap ---- */
+
+struct rows {
+    struct qyi_stats_thread *rows;
+    uint32_t first, count;
+};
+
+/* NULL: not one of these. */
+static struct qyi_stats_thread *row_of(const struct rows *rows, uint32_t heap)
+{
+    return heap - rows->first < rows->count ? &rows->rows[heap - rows->first] : NULL;
+}
+
+/* What is in a magazine has been taken for live. */
+static void move_to_cached(const struct rows *rows, uint32_t owner, uint32_t holder, size_t bytes)
+{
+    struct qyi_stats_thread *owners = row_of(rows, owner);
+    struct qyi_stats_thread *holders = row_of(rows, holder);
+    if (owners != NULL)
+        owners->live -= qyi_min(bytes, owners->live);
+    if (holders != NULL)
+        holders->cached_bytes += bytes;
+}
+
+static void rows_of_slabs(const struct rows *rows)
+{
+    const uint32_t end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed);
+    for (uint32_t granule = qyi_region.first; granule < end;) {
+        const uint64_t entry = qyi_entry(granule);
+        const bool starts = qyi_look_starts(entry);
+        struct qyi_stats_thread *row = starts && qyi_look_is_slab(entry) ? row_of(rows, qyi_entry_owner(entry)) : NULL;
+        if (row != NULL) {
+            const unsigned class = qyi_entry_class(entry);
+            row->slabs++;
+            row->slab_bytes += qyi_stats_slab_bytes(class);
+            row->live += qyi_look_out(qyi_look_slab(granule, class)) * qyi_classes[class].bytes;
+        }
+        granule += starts ? qyi_look_length(granule, end) : 1;
+    }
+}
+
+static void rows_of_magazines(const struct rows *rows, const struct qyi_heap *heap)
+{
+    struct qyi_stats_thread *row = row_of(rows, heap->id);
+    if (!qyi_look_has_magazines(heap))
+        return;
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        const struct qyi_look_magazine magazine = qyi_look_magazine(heap, class);
+        const uint32_t owner = qyi_class_is_common(class) ? qyi_common->id : heap->id;
+        move_to_cached(rows, owner, heap->id, magazine.held * qyi_classes[class].bytes);
+        if (row != NULL)
+            row->calls += magazine.calls;
+    }
+    for (unsigned place = 0; place < QYI_REMOTE_WORDS && qyi_look_has_remote(heap); place++) {
+        uint64_t entry;
+        const size_t found = qyi_look_remote(heap, place, &entry);
+        if (found != 0)
+            move_to_cached(rows, qyi_entry_owner(entry), heap->id, found * qyi_classes[qyi_entry_class(entry)].bytes);
+    }
+}
+
+static QYI_RACY void describe(struct qyi_stats_thread *row, const struct qyi_heap *heap)
+{
+    const volatile struct qyi_heap *seen = heap;
+    row->heap = seen->id;
+    row->state = heap == qyi_common || seen->apart              ? QYI_HEAP_COMMON
+                 : seen->idle || seen->bereaved || seen->broken ? QYI_HEAP_IDLE
+                                                                : QYI_HEAP_RUNNING;
+    if (row->state == QYI_HEAP_RUNNING)
+        row->tid = atomic_load_explicit(&heap->tid, memory_order_relaxed);
+}
+
+uint32_t qyi_stats_threads(struct qyi_stats_thread *buffer, uint32_t first, uint32_t count)
+{
+    const uint32_t heaps = qyi_heap_count();
+    if (first == 0 || first > heaps)
+        return 0;
+    const struct rows rows = {buffer, first, (uint32_t)qyi_min(count, heaps - first + 1)};
+    memset(buffer, 0, rows.count * sizeof *buffer);
+    rows_of_slabs(&rows);
+    for (uint32_t id = 1; id <= heaps; id++)
+        rows_of_magazines(&rows, qyi_heap_by_id(id));
+    for (uint32_t i = 0; i < rows.count; i++)
+        describe(&buffer[i], qyi_heap_by_id(first + i));
+    return rows.count;
 }
 
 /* ---- what is resident ---- */
@@ -343,6 +394,25 @@ static void read_status(struct qyi_stats *stats, int fd)
     }
 }
 
+/* The second number in statm, in pages. */
+size_t qyi_stats_resident(void)
+{
+    const int saved_errno = errno;
+    char text[128];
+    const int fd = open("/proc/thread-self/statm", O_RDONLY | O_CLOEXEC);
+    const ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    size_t pages = 0;
+    ssize_t i = 0;
+    while (i < length && text[i] != ' ')
+        i++;
+    for (i++; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+        pages = pages * 10 + (size_t)(text[i] - '0');
+    errno = saved_errno;
+    return pages * qyi_os_page_bytes;
+}
+
 void qyi_stats_measure(struct qyi_stats *stats)
 {
     const int saved_errno = errno;
@@ -364,7 +434,27 @@ void qyi_stats_measure(struct qyi_stats *stats)
     errno = saved_errno;
 }
 
-/* ---- the report ---- */
+/* ---- what follows from them ---- */
+
+uint64_t qyi_stats_calls(const struct qyi_stats *stats)
+{
+    uint64_t calls = stats->large_calls;
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+        calls += stats->classes[class].calls;
+    return calls;
+}
+
+uint64_t qyi_stats_uptime_ms(const struct qyi_stats *stats)
+{
+    return stats->started_ms == 0 ? 0 : qyi_os_now_ms() - stats->started_ms;
+}
+
+size_t qyi_stats_not_ours(const struct qyi_stats *stats)
+{
+    return stats->resident - qyi_min(stats->resident, stats->resident_ours);
+}
+
+/* ---- the report, to a descriptor ---- */
 
 void qyi_stats_print(int fd)
 {
@@ -377,61 +467,4 @@ void qyi_stats_print(int fd)
     qyi_report_write(&stats, fd);
     if (disabled)
         pthread_setcancelstate(cancellation, NULL);
-}
-
-/* Standard error as it was at start. */
-static struct {
-    bool known;
-    int fd; /* our duplicate, or -1 */
-    dev_t device;
-    ino_t inode;
-    _Atomic pid_t told; /* the process that has printed its report: a forked child prints one of its own */
-} standard_error = {.fd = -1};
-
-QYI_ONCE void qyi_stats_start(void)
-{
-    if (!qyi_options.stats && qyi_options.buf_track == QYI_TRACK_OFF)
-        return;
-    const int saved_errno = errno;
-    struct stat status;
-    standard_error.known = fstat(STDERR_FILENO, &status) == 0;
-    if (standard_error.known) {
-        standard_error.device = status.st_dev;
-        standard_error.inode = status.st_ino;
-        standard_error.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, FD_WANTED);
-        if (standard_error.fd < 0) /* beyond the limit */
-            standard_error.fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    }
-    errno = saved_errno;
-}
-
-/* Programs close what they do not know, and the number then stands for a file of theirs. */
-static bool is_standard_error(int fd)
-{
-    struct stat status;
-    return fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == standard_error.device &&
-           status.st_ino == standard_error.inode;
-}
-
-int qyi_stats_fd(void)
-{
-    if (!standard_error.known)
-        return -1;
-    return is_standard_error(standard_error.fd) ? standard_error.fd
-           : is_standard_error(STDERR_FILENO)   ? STDERR_FILENO
-                                                : -1;
-}
-
-QYI_ONCE void qyi_stats_finish(void)
-{
-    if (!qyi_options.stats)
-        return;
-    const int saved_errno = errno;
-    const pid_t pid = getpid();
-    if (atomic_exchange_explicit(&standard_error.told, pid, memory_order_relaxed) != pid) { /* elects one thread */
-        const int fd = qyi_stats_fd();
-        if (fd >= 0)
-            qyi_stats_print(fd);
-    }
-    errno = saved_errno;
 }

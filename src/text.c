@@ -6,6 +6,8 @@
  */
 #include "text.h"
 
+#include "quarry/quarry.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,9 +33,12 @@ void qyi_text_flush(struct qyi_text *text)
             continue;
         } else {
             struct pollfd wait = {.fd = text->fd, .events = POLLOUT};
-            text->failed = written == 0 || errno != EAGAIN || poll(&wait, 1, WAIT_MS) <= 0;
-            if (text->failed)
+            const int error = written == 0 ? 0 : errno;
+            text->failed = error != EAGAIN || poll(&wait, 1, WAIT_MS) <= 0;
+            if (text->failed) {
+                text->error = error;
                 break;
+            }
         }
     }
     text->length = 0;
@@ -61,6 +66,34 @@ void qyi_put_printable(struct qyi_text *text, const char *part)
 {
     for (; *part != '\0'; part++)
         qyi_put_part(text, (unsigned char)*part < ' ' || *part == 0x7f ? "?" : part, 1);
+}
+
+void qyi_put_version(struct qyi_text *text)
+{
+    qyi_put_number(text, QY_VERSION_MAJOR);
+    qyi_put(text, ".");
+    qyi_put_number(text, QY_VERSION_MINOR);
+    qyi_put(text, ".");
+    qyi_put_number(text, QY_VERSION_PATCH);
+}
+
+/* As RFC 3629 has it: no longer forms than needed, no surrogates, nothing beyond U+10FFFF. */
+size_t qyi_utf8_bytes(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+    if (c[0] < 0x80)
+        return 1;
+    const size_t bytes = c[0] >= 0xc2 && c[0] <= 0xdf   ? 2
+                         : c[0] >= 0xe0 && c[0] <= 0xef ? 3
+                         : c[0] >= 0xf0 && c[0] <= 0xf4 ? 4
+                                                        : 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((c[i] & 0xc0) != 0x80) /* nor is a 0 */
+            return 0;
+    }
+    const bool wrong = (c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) ||
+                       (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] > 0x8f);
+    return wrong ? 0 : bytes;
 }
 
 void qyi_put_spaces(struct qyi_text *text, size_t count)

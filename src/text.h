@@ -17,6 +17,7 @@ struct qyi_text {
     size_t length, capacity;
     int fd;
     bool failed; /* nobody reads it, or (fd -1) the buffer was too small */
+    int error;   /* errno of the write that failed; 0: none did, or it is not known */
 };
 
 void qyi_put(struct qyi_text *text, const char *part);
@@ -63,7 +64,13 @@ QYI_INLINE void qyi_put_number(struct qyi_text *text, uint64_t number)
     qyi_put_word(text, qyi_number_word(number), 0);
 }
 
+/* "0.1.0" */
+void qyi_put_version(struct qyi_text *text);
+
 /* Control characters become '?': a file's name can hold anything. */
 void qyi_put_printable(struct qyi_text *text, const char *part);
+
+/* Bytes of the character in UTF-8 that starts here; 0: none does. Not called at the end of the text. */
+size_t qyi_utf8_bytes(const char *at);
 
 #endif

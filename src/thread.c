@@ -108,7 +108,8 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
     /* First of all: what follows may allocate (for a key beyond the first 32, say). */
     qyi_my_offset = qyi_region_offset(mine);
     if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed) && qyi_lock_me() == threads.main)
-        return mine; /* registers later, if there are other threads ever */
+        return mine; /* registers later, if there are other threads ever; its tid stays 0, which says so */
+    atomic_store_explicit(&heap->tid, qyi_os_thread_number(), memory_order_relaxed);
     if (prepare_for_threads())
         qyi_thread_register(mine);
     if (!mine->registered) {
@@ -146,6 +147,8 @@ void qyi_threads_after_fork(void)
         const bool mine = magazines == qyi_my_magazines();
         if (heap == qyi_common || heap->broken)
             continue;
+        if (mine)
+            atomic_store_explicit(&heap->tid, 0, memory_order_relaxed); /* now it is the first thread */
         if (qyi_lock_after_fork(&heap->lock)) {
             /* A thread of the parent was changing it. From now on its slabs can only be freed into. */
             heap->broken = true;

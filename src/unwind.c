@@ -19,20 +19,17 @@
  * have told the same story; and then only as long as every link goes up, is aligned, and stays within the reach of one frame and below
  * the thread's own block of thread-local variables or the process's first frame.
  *
- * Tables. The unwinder is libgcc_s's, which is loaded at the start, for that allocates; later it neither allocates nor, with
- * glibc 2.35 and later, takes a lock. No lock of ours is held meanwhile.
+ * Tables. The unwinder is libgcc's, a copy of which is part of the shared library, so that nothing has to be loaded. It does not
+ * allocate, and with glibc 2.35 and later takes no lock. No lock of ours is held meanwhile.
  */
 #include "unwind.h"
 
 #include "fatal.h"
 #include "lock.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <execinfo.h>
 #include <link.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unwind.h>
 
 #define RACY __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
@@ -61,17 +58,12 @@ const size_t qyi_unwind_memory_bytes = sizeof(struct qyi_unwind_memory);
 /* Of interpose.c, which is in the shared library alone. */
 extern const char qyi_interposes __attribute__((weak, visibility("hidden")));
 
-static struct {
-    bool wanted, works;
-    uintptr_t own_start, own_end; /* the library's code; nothing in a program that contains the archive */
-    _Unwind_Reason_Code (*backtrace)(_Unwind_Trace_Fn, void *);
-    _Unwind_Ptr (*get_ip)(struct _Unwind_Context *);
-    _Unwind_Word (*get_cfa)(struct _Unwind_Context *);
-} unwinder;
+/* The library's code; nothing in a program that contains the archive. */
+static uintptr_t own_start, own_end;
 
 QYI_INLINE bool is_own(uintptr_t address)
 {
-    return address - unwinder.own_start < unwinder.own_end - unwinder.own_start;
+    return address - own_start < own_end - own_start;
 }
 
 /* ---- start ---- */
@@ -86,58 +78,20 @@ static int find_own(struct dl_phdr_info *info, size_t size, void *unused)
         if (segment->p_type != PT_LOAD || (segment->p_flags & PF_X) == 0 ||
             (uintptr_t)&qyi_unwind_start - start >= segment->p_memsz)
             continue;
-        unwinder.own_start = start;
-        unwinder.own_end = start + segment->p_memsz;
+        own_start = start;
+        own_end = start + segment->p_memsz;
         return 1;
     }
     return 0;
 }
 
-static bool find_libgcc(void)
-{
-    void *library = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        return false;
-    unwinder.get_ip = (_Unwind_Ptr(*)(struct _Unwind_Context *))dlsym(library, "_Unwind_GetIP");
-    unwinder.get_cfa = (_Unwind_Word(*)(struct _Unwind_Context *))dlsym(library, "_Unwind_GetCFA");
-    if (unwinder.get_ip == NULL || unwinder.get_cfa == NULL)
-        return false;
-    unwinder.backtrace =
-        (_Unwind_Reason_Code(*)(_Unwind_Trace_Fn, void *))dlsym(library, "_Unwind_Backtrace");
-    return unwinder.backtrace != NULL;
-}
-
-static void prime(void)
-{
-    const int saved_errno = errno;
-    void *frame[1];
-    if (getauxval(AT_BASE) != 0)
-        unwinder.works = find_libgcc();
-    if (!unwinder.works) /* a program without a loader contains its unwinder, and libc knows it */
-        unwinder.works = backtrace(frame, 1) > 0;
-    errno = saved_errno;
-    if (unwinder.backtrace != NULL) {
-        struct qyi_unwound first;
-        qyi_unwind(&first, __builtin_frame_address(0)); /* what is done at the first time only is done now */
-    }
-}
-
-/* In a program without a loader, unwinding before this point, which comes after the library's own constructor, would abort. */
-__attribute__((constructor)) QYI_ONCE static void program_begins(void)
-{
-    if (unwinder.wanted && !unwinder.works)
-        prime();
-}
-
 bool qyi_unwind_start(void)
 {
-    unwinder.wanted = true;
+    struct qyi_unwound first;
     if (&qyi_interposes != NULL)
         dl_iterate_phdr(find_own, NULL);
-    if (getauxval(AT_BASE) == 0)
-        return true;
-    prime();
-    return unwinder.works;
+    qyi_unwind(&first, __builtin_frame_address(0)); /* what is done at the first time only is done now */
+    return first.count != 0 || own_end != 0;
 }
 
 /* ---- by tables ---- */
@@ -171,8 +125,8 @@ static RACY _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *arg
 {
     struct trace *trace = argument;
     struct qyi_unwound *unwound = trace->unwound;
-    const uintptr_t ip = unwinder.get_ip(context);
-    const uintptr_t cfa = unwinder.get_cfa(context);
+    const uintptr_t ip = _Unwind_GetIP(context);
+    const uintptr_t cfa = _Unwind_GetCFA(context);
     if (ip == 0)
         return _URC_END_OF_STACK;
     if (cfa <= trace->frame)
@@ -186,34 +140,14 @@ static RACY _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *arg
     return unwound->count == QYI_STACK_FRAMES ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
-/* By libc, in a program without a loader: the frames alone. */
-static void unwind_plainly(struct qyi_unwound *unwound)
-{
-    void *frame[QYI_UNWIND_SLOTS];
-    const int count = backtrace(frame, QYI_UNWIND_SLOTS);
-    bool inside = true;
-    for (int i = 2; i < count && unwound->count < QYI_STACK_FRAMES; i++) { /* this function, and qyi_unwind */
-        inside = inside && is_own((uintptr_t)frame[i] - 1);
-        if (!inside)
-            unwound->address[unwound->count++] = (uintptr_t)frame[i] - 1;
-    }
-}
-
 QYI_NOINLINE void qyi_unwind(struct qyi_unwound *unwound, const void *frame)
 {
-    unwound->count = unwound->slots = 0;
-    if (!unwinder.works)
-        return;
+    struct trace trace = {.unwound = unwound, .frame = (uintptr_t)frame, .inside = true, .slots_known = true};
     const int saved_errno = errno;
-    if (unwinder.backtrace != NULL) {
-        struct trace trace = {
-            .unwound = unwound, .frame = (uintptr_t)frame, .inside = true, .slots_known = true};
-        unwinder.backtrace(visit, &trace);
-        if (!trace.slots_known)
-            unwound->slots = 0;
-    } else {
-        unwind_plainly(unwound);
-    }
+    unwound->count = unwound->slots = 0;
+    _Unwind_Backtrace(visit, &trace);
+    if (!trace.slots_known)
+        unwound->slots = 0;
     errno = saved_errno;
 }
 

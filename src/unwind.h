@@ -20,7 +20,7 @@ struct qyi_unwound {
     uintptr_t value[QYI_UNWIND_SLOTS];
 };
 
-/* When the allocator works, and before the first qyi_unwind: load the unwinder. False: there is none. */
+/* When the allocator works, and before anything else. False: stacks cannot be unwound. */
 bool qyi_unwind_start(void);
 
 /*

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "alloc.h"
+#include "dump.h"
 #include "heap.h"
 #include "large.h"
 #include "options.h"
@@ -807,7 +808,7 @@ END_TEST
 static void turn_on(void)
 {
     qyi_options.stats = true;
-    qyi_stats_start();
+    qyi_dump_start();
 }
 
 /* Runs in a child whose standard error is a file in memory; returns its contents. */
@@ -844,10 +845,10 @@ static void finish_twice(void)
 {
     turn_on();
     errno = EDOM;
-    qyi_stats_finish();
+    qyi_dump_finish();
     if (errno != EDOM)
         _exit(1);
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_finish_prints_once)
@@ -859,8 +860,8 @@ END_TEST
 static void finish_unasked(void)
 {
     qyi_options.stats = false;
-    qyi_stats_start();
-    qyi_stats_finish();
+    qyi_dump_start();
+    qyi_dump_finish();
 }
 
 START_TEST(test_finish_prints_nothing_unless_asked)
@@ -873,7 +874,7 @@ static void finish_without_stderr(void)
 {
     turn_on();
     close(STDERR_FILENO);
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_finish_survives_a_closed_stderr)
@@ -893,7 +894,7 @@ static void finish_without_duplicate(void)
 {
     turn_on();
     close_duplicates();
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_finish_survives_a_closed_duplicate)
@@ -911,7 +912,7 @@ static void finish_reused(void)
         if (fd != other)
             dup2(other, fd);
     }
-    qyi_stats_finish();
+    qyi_dump_finish();
     struct stat status;
     if (fstat(other, &status) != 0 || status.st_size != 0)
         _exit(1);
@@ -931,7 +932,7 @@ static void finish_duplicate_reused(void)
         if (fd != other)
             dup2(other, fd);
     }
-    qyi_stats_finish();
+    qyi_dump_finish();
     struct stat status;
     if (fstat(other, &status) != 0 || status.st_size != 0)
         _exit(1);
@@ -948,7 +949,7 @@ static void finish_all_closed(void)
     turn_on();
     close(STDERR_FILENO);
     close_duplicates();
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_finish_with_nothing_left_is_silent)
@@ -961,7 +962,7 @@ static void finish_started_closed(void)
 {
     close(STDERR_FILENO);
     turn_on();
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_start_without_stderr_is_silent)
@@ -977,7 +978,7 @@ static void finish_few_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
     turn_on();
     close(STDERR_FILENO);
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_start_makes_do_with_few_descriptors)
@@ -992,7 +993,7 @@ static void finish_no_descriptors(void)
     const struct rlimit limit = {.rlim_cur = 3, .rlim_max = 3};
     setrlimit(RLIMIT_NOFILE, &limit);
     turn_on();
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_start_makes_do_without_a_duplicate)
@@ -1024,12 +1025,12 @@ static void finish_in_both(void)
     turn_on();
     const pid_t child = fork();
     if (child == 0) {
-        qyi_stats_finish();
+        qyi_dump_finish();
         _exit(0);
     }
     int status;
     waitpid(child, &status, 0);
-    qyi_stats_finish();
+    qyi_dump_finish();
 }
 
 START_TEST(test_a_forked_child_prints_its_own)
@@ -1063,7 +1064,7 @@ static void *finish_in_thread(void *unused)
     (void)unused;
     while (!main_has_left())
         sched_yield();
-    qyi_stats_finish();
+    qyi_dump_finish();
     _exit(0);
 }
 

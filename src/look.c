@@ -1,0 +1,90 @@
+/*
+ * look.c: looking at slabs, runs and magazines that other threads change meanwhile. Layer 6.
+ */
+#include "look.h"
+
+#include "large.h"
+#include "magazine.h"
+#include "meter.h"
+#include "remote.h"
+#include "slab.h"
+
+uint32_t qyi_look_length(uint32_t granule, uint32_t end)
+{
+    uint32_t granules = 1;
+    while (granule + granules < end && qyi_entry_offset(qyi_entry(granule + granules)) != 0) /* 0 of free ones too */
+        granules++;
+    return granules;
+}
+
+QYI_RACY struct qyi_look_slab qyi_look_slab(uint32_t granule, unsigned class)
+{
+    const volatile struct qyi_slab *slab = qyi_slab_at(granule);
+    struct qyi_look_slab counts = {0};
+    counts.carved = qyi_min(slab->carved, qyi_classes[class].block_count);
+    counts.free = qyi_min(slab->free_count, counts.carved);
+    counts.uncollected = qyi_min(qyi_slab_uncollected(granule, class), counts.carved - counts.free);
+    return counts;
+}
+
+QYI_RACY size_t qyi_look_large(uint32_t granule, size_t granules)
+{
+    const volatile struct qyi_large *large = qyi_granule_record(granule);
+    return qyi_min(large->bytes, granules << QYI_GRANULE_SHIFT);
+}
+
+QYI_RACY bool qyi_look_has_magazines(const struct qyi_heap *heap)
+{
+    const volatile struct qyi_heap *seen = heap;
+    return !seen->idle || seen->loaded;
+}
+
+QYI_RACY struct qyi_look_magazine qyi_look_magazine(const struct qyi_heap *heap, unsigned class)
+{
+    const volatile struct qyi_magazine *magazine = &heap->magazines->magazine[class];
+    void **slots = magazine->slots;
+    void **top = magazine->top;
+    struct qyi_look_magazine seen = {.calls = qyi_magazines_calls(heap->magazines, class)};
+    if (slots != NULL && top > slots)
+        seen.held = qyi_min((size_t)(top - slots), qyi_classes[class].slots_max);
+    if (qyi_class_is_common(class))
+        return seen;
+    const volatile struct qyi_magazine *metered = &heap->magazines->metered[class];
+    slots = metered->slots;
+    top = metered->top;
+    if (slots != NULL && top > slots)
+        seen.held += qyi_min((size_t)(top - slots), QYI_METERED_MAX);
+    return seen;
+}
+
+QYI_RACY struct qyi_look_work qyi_look_work(const struct qyi_heap *heap)
+{
+    struct qyi_look_work work = {.drains = ((const volatile struct qyi_heap *)heap)->drains};
+    const volatile struct qyi_magazines *magazines = heap->magazines;
+    if (!qyi_look_has_magazines(heap))
+        return work;
+    work.refills = magazines->refills;
+    work.flushes = magazines->flushes;
+    work.remote_frees = magazines->remote_frees;
+    return work;
+}
+
+QYI_RACY bool qyi_look_has_remote(const struct qyi_heap *heap)
+{
+    const volatile struct qyi_remote_buffer *buffer = &heap->magazines->remote;
+    return buffer->used_count != 0;
+}
+
+QYI_RACY size_t qyi_look_remote(const struct qyi_heap *heap, unsigned place, uint64_t *entry)
+{
+    const volatile struct qyi_remote_word *word = &heap->magazines->remote.word[place];
+    const uint64_t key = word->key;
+    const uint64_t bits = word->bits;
+    const uint64_t granule = key / QYI_WORDS_MAX;
+    if (key == 0 || granule >= atomic_load_explicit(&qyi_region.end, memory_order_relaxed))
+        return 0;
+    *entry = qyi_entry(granule);
+    if (*entry == 0 || !qyi_look_is_slab(*entry) || qyi_entry_class(*entry) >= QYI_CLASS_COUNT)
+        return 0;
+    return (size_t)qyi_popcount(bits);
+}
