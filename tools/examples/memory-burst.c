@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FUNCTION __attribute__((noinline)) /* of a name that a profile shows */
+#define FUNCTION __attribute__((noinline, noclone)) /* of a name that a profile shows */
 
 enum { RECORDS = 100000, RECORD_BYTES = 500 };
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FUNCTION __attribute__((noinline)) /* of a name that a profile shows */
+#define FUNCTION __attribute__((noinline, noclone)) /* of a name that a profile shows */
 
 enum { NODES = 200000, NODES_PER_TITLE = 100, PRICES = 40000 };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FUNCTION __attribute__((noinline)) /* of a name that a profile shows */
+#define FUNCTION __attribute__((noinline, noclone)) /* of a name that a profile shows */
 
 enum { REQUESTS = 200000, CUSTOMERS = 1000, PRODUCTS = 20000 };
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FUNCTION __attribute__((noinline)) /* of a name that can be looked up */
+#define FUNCTION __attribute__((noinline, noclone)) /* of a name that can be looked up */
 
 enum { MESSAGES = 1000, JOURNAL = 64, BUFFER_BYTES = 4096, MESSAGE_BYTES = 100 };
 
