@@ -15,7 +15,10 @@ unit_programs = \
 	tests/test_http \
 	tests/test_io \
 	tests/test_lock \
+	tests/test_numbers \
 	tests/test_options \
+	tests/test_output \
+	tests/test_page \
 	tests/test_pass \
 	tests/test_pool \
 	tests/test_ref \
@@ -79,9 +82,20 @@ tests_test_lock_CPPFLAGS = $(unit_cppflags)
 tests_test_lock_CFLAGS   = $(unit_cflags)
 tests_test_lock_LDADD    = $(unit_ldadd)
 
+tests_test_numbers_CPPFLAGS = $(unit_cppflags)
+tests_test_numbers_CFLAGS   = $(unit_cflags)
+tests_test_numbers_LDADD    = $(unit_ldadd)
+
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_output_CPPFLAGS = $(unit_cppflags)
+tests_test_output_CFLAGS   = $(unit_cflags)
+tests_test_output_LDADD    = $(unit_ldadd)
+tests_test_page_CPPFLAGS = $(unit_cppflags)
+tests_test_page_CFLAGS   = $(unit_cflags)
+tests_test_page_LDADD    = $(unit_ldadd)
 
 tests_test_pass_CPPFLAGS = $(unit_cppflags)
 tests_test_pass_CFLAGS   = $(unit_cflags)
