@@ -99,7 +99,7 @@ libquarry_la_SOURCES  = src/interpose.c
 libquarry_la_CPPFLAGS = $(quarry_cppflags)
 libquarry_la_CFLAGS   = $(quarry_cflags)
 # The unwinder for the heap profile: a copy of its own, which must not take the place of the program's.
-libquarry_la_LIBADD   = libquarry-core.la -lgcc_eh
+libquarry_la_LIBADD   = libquarry-core.la $(UNWIND_LIBS)
 # -version-info 1:0:0 makes the soname libquarry.so.1; -shared: not even --enable-static makes a second libquarry.a;
 # -no-undefined: a symbol that libc lacks is an error at link time, not in somebody's program. -fini: every process calls it at its end, and the
 # usual one stands behind all code, in a neighbourhood that a small program would map for its sake alone.

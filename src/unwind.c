@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unwind.h>
 
 #define RACY __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
@@ -90,8 +91,10 @@ bool qyi_unwind_start(void)
     struct qyi_unwound first;
     if (&qyi_interposes != NULL)
         dl_iterate_phdr(find_own, NULL);
+    if (getauxval(AT_BASE) == 0)
+        return true; /* a program without a loader: so early, looking for tables would abort */
     qyi_unwind(&first, __builtin_frame_address(0)); /* what is done at the first time only is done now */
-    return first.count != 0 || own_end != 0;
+    return first.count != 0;
 }
 
 /* ---- by tables ---- */
