@@ -3,7 +3,7 @@
  *
  * A shop answers requests. It remembers every customer's last visit, and forgets to free the one before.
  *
- *     memory-leak [SECONDS]      how long to wait at the end
+ *     memory-leak [SECONDS]      how long the requests take to come in
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #define FUNCTION __attribute__((noinline, noclone)) /* of a name that a profile shows */
 
-enum { REQUESTS = 200000, CUSTOMERS = 1000, PRODUCTS = 20000 };
+enum { REQUESTS = 200000, REQUESTS_AT_ONCE = 1000, CUSTOMERS = 1000, PRODUCTS = 20000 };
 
 struct visit {
     unsigned customer, pages;
@@ -57,11 +57,13 @@ static FUNCTION void answer_request(unsigned number)
 
 int main(int argc, char **argv)
 {
+    const unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
     load_catalogue();
-    for (unsigned i = 0; i < REQUESTS; i++)
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        if (i % REQUESTS_AT_ONCE == 0)
+            usleep(seconds * (1000000 / (REQUESTS / REQUESTS_AT_ONCE)));
         answer_request(i);
+    }
     puts("answered");
-    fflush(stdout);
-    sleep(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0);
     return 0;
 }
