@@ -18,6 +18,7 @@
 #include "pooled.h"
 #include "reclaim.h"
 #include "remote.h"
+#include "sample.h"
 #include "sizeclass.h"
 #include "thread.h"
 #include "track.h"
@@ -31,14 +32,39 @@ static void *out_of_memory(void)
     return NULL;
 }
 
+/* With the heap profile: the same as qyi_magazines_take, and the block may be sampled. */
+static QYI_NOINLINE void *take_metered(struct qyi_magazines *mine, unsigned class, bool *slow)
+{
+    void *block;
+    bool sampled = false;
+    if (qyi_class_is_common(class)) {
+        block = qyi_magazines_take(mine, class, slow);
+        if (block != NULL)
+            qyi_sample_pass(block, qyi_classes[class].bytes);
+        return block;
+    }
+    block = qyi_magazines_take_metered(mine, class, slow, &sampled);
+    if (sampled)
+        qyi_sample_taken(block, qyi_classes[class].bytes);
+    return block;
+}
+
+static void *take_common(unsigned class)
+{
+    void *block = qyi_common_take_one(class);
+    if (qyi_is_profiling() && block != NULL)
+        qyi_sample_pass(block, qyi_classes[class].bytes);
+    return block;
+}
+
 /* One try; NULL when there is no memory. */
 static void *take_block(unsigned class)
 {
     struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(false);
     if (mine == NULL)
-        return qyi_start() ? qyi_common_take_one(class) : NULL;
+        return qyi_start() ? take_common(class) : NULL;
     bool slow;
-    void *block = qyi_magazines_take(mine, class, &slow);
+    void *block = qyi_is_profiling() ? take_metered(mine, class, &slow) : qyi_magazines_take(mine, class, &slow);
     if (slow)
         qyi_reclaim_tick(mine);
     return block;
@@ -66,6 +92,8 @@ static void *take_large(size_t bytes, size_t align, bool zero)
         p = qyi_large_take(bytes, align, zero);
     }
     qyi_reclaim_tick_now(NULL);
+    if (qyi_is_profiling() && p != NULL)
+        qyi_sample_pass(p, qyi_large_at(p, "malloc")->bytes);
     return p != NULL ? p : out_of_memory();
 }
 
@@ -151,6 +179,8 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 {
     qyi_fork_check();
     if (is_large(entry)) {
+        if (qyi_is_profiling())
+            qyi_sample_freed(p);
         qyi_large_give(p);
         qyi_reclaim_tick_now(NULL);
         return;
@@ -168,11 +198,14 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 /* The usual case at once: another thread's block, freed by a thread that is in full swing. */
 QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY((entry & QYI_ENTRY_POOLED) != 0)) {
-        qyi_pooled_end(qyi_pooled_of(p, entry), p);
-        return;
+    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0)) {
+        if ((entry & QYI_ENTRY_POOLED) != 0) {
+            qyi_pooled_end(qyi_pooled_of(p, entry), p);
+            return;
+        }
+        qyi_sample_freed(p);
     }
-    entry &= ~QYI_ENTRY_HAS_CELLS;
+    entry &= ~QYI_ENTRY_SLAB_FLAGS;
     if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
         struct qyi_magazines *mine = qyi_my_magazines();
         if (QYI_LIKELY(belongs_to_others(mine, entry))) {
@@ -285,6 +318,8 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     }
     if (qyi_is_tracking() && resized != NULL && resized != p)
         qyi_track_moved(p, resized, qyi_large_at(resized, "realloc")->bytes);
+    if (qyi_is_profiling() && resized != NULL)
+        qyi_sample_resized(p, usable, resized, qyi_large_at(resized, "realloc")->bytes);
     qyi_reclaim_tick_now(NULL);
     return resized != NULL ? resized : out_of_memory();
 }

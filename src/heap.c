@@ -143,9 +143,9 @@ struct qyi_heap *qyi_heap_adopt(void)
 static void add_past_calls(struct qyi_magazines *magazines)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        if (magazines->magazine[class].calls != 0) /* relaxed: a counter */
-            atomic_fetch_add_explicit(&qyi_heap_past_calls[class], magazines->magazine[class].calls,
-                                      memory_order_relaxed);
+        const uint64_t calls = qyi_magazines_calls(magazines, class);
+        if (calls != 0) /* relaxed: a counter */
+            atomic_fetch_add_explicit(&qyi_heap_past_calls[class], calls, memory_order_relaxed);
     }
     atomic_fetch_add_explicit(&qyi_heap_past.refills, magazines->refills, memory_order_relaxed);
     atomic_fetch_add_explicit(&qyi_heap_past.flushes, magazines->flushes, memory_order_relaxed);
@@ -317,8 +317,8 @@ static void slab_gained(struct qyi_heap *heap, struct qyi_slab *slab)
 
 static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
 {
-    const uint64_t counted = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_HAS_CELLS;
-    const uint64_t entry = qyi_owner_key(heap->id) | counted | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t flags = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_SLAB_FLAGS;
+    const uint64_t entry = qyi_owner_key(heap->id) | flags | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
     qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count, entry);
 }
 
@@ -413,7 +413,7 @@ static _Noreturn void fail(unsigned class, const void *p, const char *reason)
 static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p)
 {
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
-    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_HAS_CELLS;
+    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t owner = qyi_entry_owner(entry);
     const uint64_t offset = qyi_entry_offset(entry);
     const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
@@ -526,6 +526,29 @@ bool qyi_heap_count_slab(uint32_t granule)
         qyi_unlock(&heap->lock);
         if (found)
             return done;
+    }
+}
+
+/* ---- the heap profile ---- */
+
+void qyi_heap_sample_slab(uint32_t granule, bool more)
+{
+    for (;;) {
+        const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
+        struct qyi_heap *heap = qyi_heap_by_id(owner);
+        qyi_lock(&heap->lock);
+        const uint64_t entry = qyi_entry(granule);
+        const bool found = qyi_entry_owner(entry) == owner; /* I3: now it stays so */
+        if (found) {
+            struct qyi_slab *slab = qyi_slab_at(granule);
+            slab->sampled = (uint16_t)(slab->sampled + (more ? 1 : -(slab->sampled != 0)));
+            const uint64_t wanted = slab->sampled != 0 ? entry | QYI_ENTRY_SAMPLED : entry & ~QYI_ENTRY_SAMPLED;
+            if (wanted != entry)
+                qyi_run_set_entries(granule, qyi_classes[slab->class].granule_count, wanted);
+        }
+        qyi_unlock(&heap->lock);
+        if (found)
+            return;
     }
 }
 

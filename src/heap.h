@@ -13,12 +13,15 @@
 #include "sizeclass.h"
 
 struct qyi_magazines;
+struct qyi_meter;
 
 struct qyi_heap {
     /* constant */
     uint32_t id;
     bool apart;                      /* takes no slabs of the common heap, see track.c */
     struct qyi_magazines *magazines; /* pages of metadata; in use while a thread runs with this heap */
+    /* its thread */
+    struct qyi_meter *meter; /* for the heap profile; NULL: not needed yet */
     /* under the registry lock */
     struct qyi_heap *next_idle;
     bool idle;          /* no thread runs with it */
@@ -111,6 +114,12 @@ void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
  * qyi_count_flag. False: out of memory. Takes the owner's lock and the region's.
  */
 bool qyi_heap_count_slab(uint32_t granule);
+
+/*
+ * Any thread that owns a live block of the slab at this first granule: one more, or one less, of the slab's blocks is in the heap
+ * profile. While there are any, its entries have the sampled flag. Takes the owner's lock.
+ */
+void qyi_heap_sample_slab(uint32_t granule, bool more);
 
 /* Any thread: the slab at this first granule has news for its owner. */
 void qyi_heap_notify(uint32_t owner, uint32_t granule);

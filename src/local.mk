@@ -38,6 +38,9 @@ quarry_core_sources = \
 	src/start.c src/start.h \
 	src/api.c \
 	src/site.c src/site.h \
+	src/meter.c src/meter.h \
+	src/unwind.c src/unwind.h \
+	src/sample.c src/sample.h \
 	src/track.c src/track.h \
 	src/foreign.c src/foreign.h \
 	src/ref.c src/ref.h \
@@ -56,7 +59,6 @@ quarry_core_sources = \
 	src/zerocopy.c src/zerocopy.h \
 	src/builder.c \
 	src/cursor.c \
-	src/profile.h \
 	src/listen.c src/listen.h \
 	src/http_answer.c src/http_answer.h \
 	src/http.c src/http.h \
@@ -68,7 +70,10 @@ quarry_core_sources = \
 	src/history.c src/history.h \
 	src/map.c src/map.h \
 	src/page.c src/page.h \
-	src/root.c src/root.h
+	src/root.c src/root.h \
+	src/modules.c src/modules.h \
+	src/pprof.c src/pprof.h \
+	src/profile.c src/profile.h
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.
@@ -93,7 +98,8 @@ lib_LTLIBRARIES += libquarry.la
 libquarry_la_SOURCES  = src/interpose.c
 libquarry_la_CPPFLAGS = $(quarry_cppflags)
 libquarry_la_CFLAGS   = $(quarry_cflags)
-libquarry_la_LIBADD   = libquarry-core.la
+# The unwinder for the heap profile: a copy of its own, which must not take the place of the program's.
+libquarry_la_LIBADD   = libquarry-core.la $(UNWIND_LIBS)
 # -version-info 1:0:0 makes the soname libquarry.so.1; -shared: not even --enable-static makes a second libquarry.a;
 # -no-undefined: a symbol that libc lacks is an error at link time, not in somebody's program. -fini: every process calls it at its end, and the
 # usual one stands behind all code, in a neighbourhood that a small program would map for its sake alone.
@@ -104,6 +110,7 @@ libquarry_la_LDFLAGS = \
 	-Wl,-z,defs \
 	-Wl,-z,nodelete \
 	-Wl,--as-needed \
+	-Wl,--exclude-libs,libgcc_eh.a \
 	-Wl,-fini=qyi_start_anchor \
 	-Wl,--version-script=$(top_srcdir)/quarry.map
 EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map

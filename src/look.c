@@ -5,6 +5,7 @@
 
 #include "large.h"
 #include "magazine.h"
+#include "meter.h"
 #include "remote.h"
 #include "slab.h"
 
@@ -43,9 +44,16 @@ QYI_RACY struct qyi_look_magazine qyi_look_magazine(const struct qyi_heap *heap,
     const volatile struct qyi_magazine *magazine = &heap->magazines->magazine[class];
     void **slots = magazine->slots;
     void **top = magazine->top;
-    struct qyi_look_magazine seen = {.calls = magazine->calls};
+    struct qyi_look_magazine seen = {.calls = qyi_magazines_calls(heap->magazines, class)};
     if (slots != NULL && top > slots)
         seen.held = qyi_min((size_t)(top - slots), qyi_classes[class].slots_max);
+    if (qyi_class_is_common(class))
+        return seen;
+    const volatile struct qyi_magazine *metered = &heap->magazines->metered[class];
+    slots = metered->slots;
+    top = metered->top;
+    if (slots != NULL && top > slots)
+        seen.held += qyi_min((size_t)(top - slots), QYI_METERED_MAX);
     return seen;
 }
 

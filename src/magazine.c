@@ -19,6 +19,7 @@
 #include "fatal.h"
 #include "fork.h"
 #include "heap.h"
+#include "meter.h"
 #include "os.h"
 
 #include <string.h>
@@ -47,6 +48,13 @@ void qyi_magazine_init(void)
 {
     for (size_t i = 0; i < sizeof qyi_magazine_offset / sizeof qyi_magazine_offset[0]; i++)
         qyi_magazine_offset[i] = (uint16_t)(offsetof(struct qyi_magazines, magazine) +
+                                            qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
+}
+
+void qyi_magazine_meter(void)
+{
+    for (size_t i = 0; i < sizeof qyi_magazine_offset / sizeof qyi_magazine_offset[0]; i++)
+        qyi_magazine_offset[i] = (uint16_t)(offsetof(struct qyi_magazines, metered) +
                                             qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
 }
 
@@ -109,7 +117,7 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
 static bool adapt(struct qyi_magazines *mine, unsigned class)
 {
     struct qyi_magazine_growth *growth = &mine->growth[class];
-    const uint32_t calls = (uint32_t)mine->magazine[class].calls;
+    const uint32_t calls = (uint32_t)qyi_magazines_calls(mine, class);
     const bool burst = calls - growth->calls < BURST_CAPACITIES * growth->capacity;
     const bool small = growth->capacity * qyi_classes[class].bytes < SMALL_MAGAZINE_BYTES;
     growth->calls = calls;
@@ -173,6 +181,95 @@ void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow)
     return block;
 }
 
+/* ---- the heap profile ---- */
+
+/* Bring more blocks into the class's magazine, up to wanted. True: there are some. */
+static bool stock(struct qyi_magazines *mine, unsigned class, size_t wanted)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    qyi_fork_check();
+    qyi_lock(&mine->heap->lock);
+    mine->refills++;
+    const bool grown = adapt(mine, class);
+    const unsigned capacity = mine->growth[class].capacity;
+    wanted = qyi_min(wanted, grown ? capacity : qyi_max((capacity + 1u) / 2, qyi_classes[class].refill_max));
+    wanted = qyi_min(wanted, capacity);
+    const size_t held = (size_t)(magazine->top - magazine->slots);
+    if (held < wanted) {
+        void **end = magazine->slots + wanted;
+        const unsigned got = take(mine, class, end, (unsigned)(wanted - held));
+        if (got < wanted - held)
+            memmove(magazine->top, end - got, got * sizeof(void *));
+        magazine->top += got;
+    }
+    qyi_unlock(&mine->heap->lock);
+    return magazine->top != magazine->slots;
+}
+
+/* A metered magazine is empty: let so many blocks pass as a point is not among, see meter.c. False: there are none. */
+static bool meter(struct qyi_magazines *mine, struct qyi_meter *meter, unsigned class, size_t most)
+{
+    struct qyi_magazine *from = &mine->magazine[class];
+    struct qyi_magazine *to = &mine->metered[class];
+    const size_t wanted = qyi_min(most, qyi_meter_slot_count(class));
+    size_t held = (size_t)(from->top - from->slots);
+    if (held < wanted / 4 + 1 && !stock(mine, class, wanted))
+        return false;
+    held = qyi_min((size_t)(from->top - from->slots), wanted);
+    /* In this order, for a fork may come from between in another thread: at worst the child loses blocks. */
+    from->top -= held;
+    atomic_signal_fence(memory_order_release);
+    to->slots = qyi_meter_slots(meter, class);
+    memcpy(to->slots, from->top, held * sizeof(void *));
+    atomic_signal_fence(memory_order_release);
+    to->top = to->slots + held;
+    meter->left_of[class] -= held * qyi_classes[class].bytes;
+    mine->growth[class].used = true;
+    return true;
+}
+
+void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled)
+{
+    void *block;
+    *slow = *sampled = false;
+    if (qyi_magazine_pop(&mine->metered[class], &block))
+        return block;
+    struct qyi_meter *own = qyi_meter_of(mine->heap);
+    if (own == NULL)
+        return qyi_magazines_take(mine, class, slow);
+    if (own->left_of[class] == 0)
+        own->left_of[class] = qyi_meter_draw(own);
+    const uint64_t left = own->left_of[class];
+    if (left <= qyi_classes[class].bytes) {
+        block = qyi_magazines_take(mine, class, slow);
+        if (block == NULL)
+            return NULL;
+        own->left_of[class] = qyi_meter_draw(own);
+        *sampled = true;
+        return block;
+    }
+    const uint64_t refills = mine->refills;
+    const bool filled = meter(mine, own, class, (left - 1) / qyi_classes[class].bytes);
+    *slow = mine->refills != refills;
+    return filled && qyi_magazine_pop(&mine->metered[class], &block) ? block : NULL;
+}
+
+/* Give a metered magazine's blocks back, which have not been allocated after all. The caller holds the heap's lock. */
+static void flush_metered(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *metered = &mine->metered[class];
+    const size_t count = (size_t)(metered->top - metered->slots);
+    if (count == 0)
+        return;
+    struct qyi_heap *source = lock_source(mine, class);
+    qyi_heap_put(source, class, metered->slots, count);
+    unlock_source(mine, source);
+    metered->top = metered->slots;
+    mine->heap->meter->left_of[class] += count * qyi_classes[class].bytes;
+}
+
+/* ---- giving back ---- */
+
 /* Give back up to count blocks, those at the bottom. The caller holds the heap's lock. */
 static void flush_lower(struct qyi_magazines *mine, unsigned class, size_t count)
 {
@@ -234,6 +331,8 @@ bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
 static void flush_one(struct qyi_magazines *mine, unsigned class)
 {
     flush_lower(mine, class, SIZE_MAX);
+    if (!qyi_class_is_common(class))
+        flush_metered(mine, class);
 }
 
 static void flush_all(struct qyi_magazines *mine)

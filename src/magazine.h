@@ -47,6 +47,7 @@ struct qyi_magazines {
     struct qyi_heap *heap;
     size_t room_bytes; /* by how much the magazines may still grow, in bytes of blocks */
     struct qyi_magazine magazine[QYI_CLASS_COUNT];
+    struct qyi_magazine metered[QYI_OWN_CLASS_COUNT]; /* for the heap profile, see qyi_magazines_take_metered */
     struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
     size_t common_bytes;       /* held in magazines of common classes */
     uint64_t slow_calls;       /* the clock is looked at once in a while */
@@ -92,6 +93,9 @@ extern QYI_HIDDEN uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES 
 /* Fill in the table of offsets. */
 void qyi_magazine_init(void);
 
+/* From here on malloc takes from metered magazines. */
+void qyi_magazine_meter(void);
+
 QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
 {
     size_t offset = qyi_my_offset + qyi_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
@@ -125,6 +129,20 @@ QYI_INLINE bool qyi_magazine_push(struct qyi_magazine *magazine, void *p)
 /* A block of any class from the thread's magazines, refilled if need be; NULL when out of memory. *slow: it had to be
  * refilled. */
 void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow);
+
+/*
+ * With the heap profile, malloc takes from a magazine that free does not push to: what is in it has passed the meter, and needs no
+ * sampling. It is filled here, from the class's other magazine, with as many blocks as lie before the next sample. So
+ * every block passes exactly once, and the fast paths know nothing about it. A class of the threads' own. *sampled: the block belongs
+ * into the profile.
+ */
+void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled);
+
+/* Blocks of the class that were handed out. */
+QYI_INLINE uint64_t qyi_magazines_calls(const volatile struct qyi_magazines *mine, unsigned class)
+{
+    return mine->magazine[class].calls + (qyi_class_is_common(class) ? 0 : mine->metered[class].calls);
+}
 
 /* Take back a block of any class that belongs in a magazine of the thread. Aborts if it was freed just before. True: it
  * was slow. */

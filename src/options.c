@@ -32,6 +32,7 @@ struct qyi_options qyi_options = {
     .deepbind_drop = true,
     .thp = QYI_THP_DEFAULT,
     .purge_delay_ms = 500,
+    .prof_rate = 512 << 10,
     .stats_files = 16,
 };
 
@@ -40,6 +41,8 @@ enum kind {
     KIND_ENUM,         /* an enum; the words name its values from 0 up */
     KIND_MILLISECONDS, /* a uint32_t; the first word stands for a number, the others mean NEVER */
     KIND_TEXT,         /* a struct qyi_option_text; the words are for the help, and whoever uses it checks it */
+    KIND_BYTES,        /* a uint64_t, at least 1; K, M and G behind it multiply */
+    KIND_SEED,         /* a uint64_t */
     KIND_SECONDS,      /* a uint32_t from 1 up to limit_of(kind); 0 is for the default alone, and means off */
     KIND_COUNT,        /* the same */
     KIND_PERCENT,      /* the same */
@@ -73,6 +76,14 @@ static const struct option options[] = {
      "who retains buffers and does not release them; full: with stacks"},
     {"http", KIND_TEXT, offsetof(struct qyi_options, http), "unix:/path|127.0.0.1:port",
      "serve /metrics, /stats.json and /debug/pprof/heap there"},
+    {"prof_rate", KIND_BYTES, offsetof(struct qyi_options, prof_rate), "bytes",
+     "heap profile: a sample so often, on average"},
+    {"prof_seed", KIND_SEED, offsetof(struct qyi_options, prof_seed), "number",
+     "heap profile: equal seeds sample alike; 0 is another one every time"},
+    {"prof_format", KIND_ENUM, offsetof(struct qyi_options, prof_format), "pprof|legacy|collapsed",
+     "heap profile: how it is written"},
+    {"prof_leaks", KIND_BOOL, offsetof(struct qyi_options, prof_leaks), SWITCH,
+     "heap profile: say at exit what has not been freed"},
     {"stats_interval", KIND_SECONDS, offsetof(struct qyi_options, stats_interval_s), "seconds",
      "a dump of the statistics that often"},
     {"stats_peak", KIND_BOOL, offsetof(struct qyi_options, stats_peak), SWITCH,
@@ -90,6 +101,7 @@ static const struct option options[] = {
 static const size_t OPTION_COUNT = sizeof options / sizeof options[0];
 
 static_assert(sizeof(enum qyi_track_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
+static_assert(sizeof(enum qyi_prof_format) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_live_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 static_assert(sizeof(enum qyi_thp_policy) == sizeof(unsigned), "KIND_ENUM reads and writes an unsigned");
 
@@ -256,6 +268,29 @@ static bool parse_number(struct piece text, uint32_t *result)
     return true;
 }
 
+/* Decimal digits, and K, M or G if that is allowed. */
+static bool parse_large(struct piece text, bool units, uint64_t *result)
+{
+    uint64_t number = 0;
+    unsigned shift = 0;
+    if (units && text.length > 1) {
+        const char unit = text.text[text.length - 1];
+        shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+        text.length -= shift != 0;
+    }
+    if (text.length == 0 || text.length > 15)
+        return false;
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.text[i] < '0' || text.text[i] > '9')
+            return false;
+        number = number * 10 + (uint64_t)(text.text[i] - '0');
+    }
+    if (units && (number == 0 || number > QYI_SIZE_LIMIT >> shift))
+        return false;
+    *result = number << shift;
+    return true;
+}
+
 /* Those that a program may get for a reason of its own, or that mean nothing but a wish. */
 static const struct {
     const char *name;
@@ -326,6 +361,8 @@ static bool set_value(struct qyi_options *values, const struct option *option, s
         return parse_up_to(limit_of(option->kind), text, field);
     if (option->kind == KIND_SIGNAL)
         return parse_signal(text, field);
+    if (option->kind == KIND_BYTES || option->kind == KIND_SEED)
+        return parse_large(text, option->kind == KIND_BYTES, field);
     if (word < 0)
         return false;
     switch (option->kind) {
@@ -349,6 +386,8 @@ static void add_default(struct qyi_line *line, const struct option *option)
         else
             qyi_line_number(line, *(const uint32_t *)field);
         break;
+    case KIND_BYTES:
+    case KIND_SEED: qyi_line_number(line, *(const uint64_t *)field); break;
     case KIND_SECONDS:
     case KIND_COUNT:
     case KIND_PERCENT:
@@ -495,6 +534,20 @@ static void read_stats(struct qyi_options *values, const char *text)
     qyi_line_write(&line, STDERR_FILENO);
 }
 
+/* 0, 1 or 1:PATH. */
+static void read_prof(struct qyi_options *values, const char *text)
+{
+    const bool has_path = strncmp(text, "1:", 2) == 0 && text[2] != '\0';
+    values->prof = has_path || strcmp(text, "1") == 0;
+    values->prof_path = has_path ? text + 2 : NULL;
+    if (values->prof || *text == '\0' || strcmp(text, "0") == 0)
+        return;
+    struct qyi_line line = {0};
+    add_complaint(&line, "QUARRY_PROF", "bad value", piece_of(text));
+    qyi_line_text(&line, " (0, 1 or 1:PATH)");
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
 static void read_item(struct qyi_options *values, struct piece item)
 {
     struct piece value = item;
@@ -539,6 +592,7 @@ void qyi_options_read(void)
         return;
     struct qyi_options values = qyi_options;
     read_stats(&values, environment("QUARRY_STATS"));
+    read_prof(&values, environment("QUARRY_PROF"));
     read_list(&values, environment("QUARRY_OPTIONS"));
     qyi_options = values;
 }

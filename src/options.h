@@ -2,6 +2,7 @@
  * options.h: what the environment asks for. Layer 1.
  *
  * QUARRY_STATS=text|json|prom[:PATH]  report at exit, on standard error or in a file named by a pattern (output.h)
+ * QUARRY_PROF=1[:PATH]                heap profile, written at exit into a file named by a pattern (output.h)
  * QUARRY_ONLY=glob                   all QUARRY_ variables count only in programs whose name matches
  * QUARRY_OPTIONS=key:value,...       the rest; `help` lists the keys
  *
@@ -23,6 +24,12 @@ enum qyi_track_policy {
     QYI_TRACK_OFF,
     QYI_TRACK_SITES, /* where references are made and dropped */
     QYI_TRACK_FULL,  /* the same, with the callers' callers */
+};
+
+enum qyi_prof_format {
+    QYI_PROF_PPROF,     /* protocol buffer */
+    QYI_PROF_LEGACY,    /* gperftools' text */
+    QYI_PROF_COLLAPSED, /* a stack a line */
 };
 
 enum qyi_stats_format {
@@ -57,6 +64,12 @@ struct qyi_options {
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
     struct qyi_option_text http; /* http: where to serve, see listen.h */
+    bool prof;             /* QUARRY_PROF: profile the heap */
+    bool prof_leaks;       /* prof_leaks: say at exit what has not been freed */
+    const char *prof_path; /* where to, in the environment; NULL: the usual name */
+    enum qyi_prof_format prof_format;
+    uint64_t prof_rate; /* prof_rate: mean bytes from sample to sample */
+    uint64_t prof_seed; /* prof_seed: of the random numbers; 0: another one every time */
     enum qyi_live_policy live;
     uint32_t purge_delay_ms; /* purge: how long free memory stays resident; 0 is at once, -1 (UINT32_MAX) is never */
 };

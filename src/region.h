@@ -40,7 +40,10 @@ enum {
 #define QYI_ENTRY_POOLED ((uint64_t)4 << QYI_ENTRY_FLAGS_SHIFT)  /* buffers of a pool, see pooled.h; counted too */
 #define QYI_ENTRY_TRACKED \
     ((uint64_t)8 << QYI_ENTRY_FLAGS_SHIFT) /* a counted slab, for the slow paths alone: see track.h */
+#define QYI_ENTRY_SAMPLED \
+    ((uint64_t)16 << QYI_ENTRY_FLAGS_SHIFT) /* a slab some of whose blocks are in the heap profile: see sample.h */
 #define QYI_ENTRY_HAS_CELLS (QYI_ENTRY_COUNTED | QYI_ENTRY_TRACKED)
+#define QYI_ENTRY_SLAB_FLAGS (QYI_ENTRY_HAS_CELLS | QYI_ENTRY_SAMPLED) /* what an ordinary slab may have */
 #define QYI_ENTRY_PLAIN_LIMIT \
     ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* entry ^ key is below: ours, and nothing unusual */
 #define QYI_ENTRY_OWNERS_MAX ((uint32_t)1 << (64 - QYI_ENTRY_OWNER_SHIFT))

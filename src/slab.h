@@ -30,6 +30,7 @@ struct qyi_slab {
     bool listed; /* in its heap's list of slabs with blocks to give */
     uint16_t carved;
     uint16_t free_count; /* bits set in free */
+    uint16_t sampled;    /* blocks in the heap profile; not 0: the entries have the sampled flag */
     int32_t unannounced; /* remote frees whose bits were seen before their announcement, see slab.c */
     uint32_t next, prev; /* in that list: first granules */
     uint64_t words;      /* bit w: free[w] may be non-zero */

@@ -10,6 +10,7 @@
 #include "foreign.h"
 #include "os.h"
 #include "ref.h"
+#include "sample.h"
 #include "thread.h"
 #include "track.h"
 
@@ -43,6 +44,8 @@ static char *at(const qy_slice *slice, size_t offset)
 static QYI_COLD void *take_tracked(size_t align, size_t length)
 {
     void *p = length <= QYI_SIZE_LIMIT && qyi_is_tracking() ? qyi_track_take(align, length) : NULL;
+    if (qyi_is_profiling() && p != NULL)
+        qyi_sample_pass(p, qyi_usable_size(p, "qy_slice_new"));
     if (p == NULL)
         p = qyi_aligned(align, length);
     struct qyi_ref_target target;

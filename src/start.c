@@ -14,6 +14,7 @@
 #include "magazine.h"
 #include "options.h"
 #include "page.h"
+#include "profile.h"
 #include "region.h"
 #include "root.h"
 #include "thread.h"
@@ -29,8 +30,10 @@ __attribute__((constructor(101))) QYI_ONCE static void library_loaded(void)
     qyi_region_advise();
     const bool started = qyi_start(); /* if there is no memory now, there may be later */
     qyi_dump_start();
-    if (started)
+    if (started) {
         qyi_leaks_start();
+        qyi_profile_start();
+    }
     qyi_page_start();
     qyi_watch_start();
     __asm__("" : : "r"(&qy_root)); /* who looks from outside finds it in programs that libquarry.a is part of, too */
@@ -43,6 +46,7 @@ __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
     if (qyi_region_is_mine() || qyi_heaps_are_mine())
         return; /* exit was called in a signal handler, which interrupted a slow path */
     qyi_dump_finish();
+    qyi_profile_finish();
     qyi_leaks_finish();
     /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
     if (qyi_thread_is_attached())

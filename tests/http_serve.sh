@@ -74,6 +74,8 @@ assert_equal "404 $plain" "$(status_of /none)" "what is not there"
 assert_equal "404 $plain" "$(status_of /metrics/)" "what is not quite there"
 assert_equal "405 $plain" "$(status_of /metrics -X DELETE)" "another method"
 assert_equal "405 $plain" "$(status_of /metrics -d x=y)" "a body"
+assert_equal "403 $plain" "$(status_of /trim -X POST)" "an order by way of a port"
+assert_equal "404 $plain" "$(status_of /trim)" "an order that is a question"
 assert_equal "421 $plain" "$(status_of /metrics -H 'Host: example.com')" "another's name"
 assert_equal "421 $plain" "$(status_of /metrics -H 'Host: 127.0.0.1.example.com:80')" "another's name"
 assert_equal "200 $plain" "$(status_of / -H 'Host: LOCALHOST:1234')" "our name"
@@ -122,6 +124,7 @@ URL=
 serve path "unix:$WORK/sock" "$TARGET" wait
 get /stats.json --unix-socket sock >body
 assert_equal 'socket 600' "$(stat -c '%F %a' sock)" "the socket"
+get /trim -X POST --unix-socket sock | grep -qx '[0-9]*' || fail "no trim by way of a path"
 ends "$STARTED_PID" path
 [ ! -e sock ] || fail "the socket stays"
 

@@ -8,6 +8,10 @@ example_programs = \
 	tools/examples/httpd-copy \
 	tools/examples/logpipe \
 	tools/examples/logpipe-copy \
+	tools/examples/memory-burst \
+	tools/examples/memory-fragment \
+	tools/examples/memory-leak \
+	tools/examples/memory-reference \
 	tools/examples/relay \
 	tools/examples/relay-copy \
 	tools/examples/relay-load \
@@ -54,7 +58,11 @@ tools_examples_relay_copy_SOURCES   = tools/examples/relay-copy.c $(relay_shared
 tools_examples_relay_load_SOURCES   = tools/examples/relay-load.c tools/examples/program.c tools/examples/program.h
 tools_examples_relay_wire_SOURCES   = tools/examples/relay-wire.c tools/examples/program.c tools/examples/program.h
 
+# doc/finding-memory.md looks into these; memory-reference alone knows of Quarry.
+tools_examples_memory_reference_LDADD = libquarry.la
+
 example_tests = \
+	tests/examples_memory.sh \
 	tests/examples_httpd.sh \
 	tests/examples_logpipe.sh \
 	tests/examples_relay.sh
@@ -74,5 +82,7 @@ endif !WITH_LIBRARY
 CLEANFILES += bench-relay.tsv
 
 EXTRA_DIST += \
+	doc/finding-memory.md \
+	tests/transcripts.py \
 	tools/examples/README.md \
 	tools/examples/bench_relay.py
