@@ -76,7 +76,7 @@ static bool starts_with(const unsigned char *bytes, size_t length, const char *s
     return length >= strlen(start) && memcmp(bytes, start, strlen(start)) == 0;
 }
 
-/* A profile.proto starts with the key of one of its fields: sample types, as everybody writes them, or another one. */
+/* A profile.proto starts with its sample types, as everybody writes them, whose key is a line feed, or has other bytes that no text has. */
 enum profile_format profile_guess(const unsigned char *bytes, size_t length)
 {
     if (length == 0 || starts_with(bytes, length, "\x1f\x8b"))
@@ -88,8 +88,8 @@ enum profile_format profile_guess(const unsigned char *bytes, size_t length)
         return PROFILE_STATS;
     if (starts_with(bytes, length, "heap profile:"))
         return PROFILE_LEGACY;
-    for (size_t i = 0; i < length && i < 512 && bytes[i] != '\n'; i++)
-        if (bytes[i] < ' ' && bytes[i] != '\t')
+    for (size_t i = 0; i < length && i < 512; i++)
+        if (bytes[0] == '\n' || (bytes[i] < ' ' && strchr("\t\n\r", bytes[i]) == NULL) || bytes[i] == '\0')
             return PROFILE_PPROF;
     return PROFILE_COLLAPSED;
 }
@@ -154,7 +154,7 @@ static bool next_field(struct reader *reader, struct field *field)
 {
     if (reader->source->failed || reader->at == reader->end)
         return false;
-    field->key = reader->at;
+    *field = (struct field){.key = reader->at, .inside = {.source = reader->source}};
     uint64_t key;
     if (!read_varint(reader, &key))
         return false;
@@ -526,10 +526,10 @@ bool profile_parse_pprof(struct profile *profile, const unsigned char *bytes, si
     make_arrays(&parse);
     read_strings(&parse, reader);
     read_tables(&parse, reader);
-    if (!parse.source.failed && profile->type_count == 0)
-        return fail(&parse.source, bytes, "no sample types: not a profile");
     read_locations(&parse, reader);
     read_samples(&parse, reader);
+    if (!parse.source.failed && profile->type_count == 0)
+        return fail(&parse.source, bytes, "no sample types: not a profile");
     return !parse.source.failed;
 }
 
