@@ -198,12 +198,11 @@ struct numbers {
 
 static bool is_numbers(const struct field *field, uint64_t number, struct numbers *numbers)
 {
+    *numbers = (struct numbers){field->inside, field->wire == WIRE_VARINT, false, field->value};
     if (field->number != number)
         return false;
-    if (field->wire != WIRE_VARINT && field->wire != WIRE_BYTES)
-        return fail(field->inside.source, field->key, "field %" PRIu64 " has wire type %d", number, field->wire);
-    *numbers = (struct numbers){field->inside, field->wire == WIRE_VARINT, false, field->value};
-    return true;
+    return field->wire == WIRE_VARINT || field->wire == WIRE_BYTES ||
+           fail(field->inside.source, field->key, "field %" PRIu64 " has wire type %d", number, field->wire);
 }
 
 static bool next_number(struct numbers *numbers, uint64_t *number)

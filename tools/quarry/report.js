@@ -34,7 +34,7 @@
   function contents() {
     const nav = document.getElementById("contents"), links = new Map();
     for (const section of document.querySelectorAll("main > section")) {
-      const link = make("a", { href: "#" + section.id }, section.querySelector("h2").textContent);
+      const link = make("a", { href: "#" + section.id }, section.id[0].toUpperCase() + section.id.slice(1));
       links.set(section, link);
       nav.append(link);
     }
@@ -141,8 +141,11 @@
 
     const amount = (value) => metric.bytes ? bytes(value) : count(value);
 
-    /* Muted, by module; a little lighter or darker by name, so that neighbours differ. */
-    const hues = [204, 38, 152, 268, 14, 96, 232, 332];
+    /* Muted, by module, the one with most frames first; a little lighter or darker by name, so that neighbours differ. */
+    const hues = [203, 36, 158, 268, 12, 92, 232, 330];
+    const uses = new Array(flame.modules.length).fill(0), rank = new Array(flame.modules.length);
+    flame.name.forEach(name => uses[flame.module[name]]++);
+    Array.from(uses.keys()).sort((a, b) => uses[b] - uses[a]).forEach((module, i) => { rank[module] = i; });
     function colour(node) {
       const name = flame.names[flame.name[node]];
       let mix = 0;
@@ -152,7 +155,7 @@
         const part = metric.values[node] === 0 ? 0 : metric.change[node] / metric.values[node];
         return `hsl(${part < 0 ? 204 : 14} ${20 + 45 * Math.abs(part)}% ${86 - 18 * Math.abs(part)}%)`;
       }
-      return `hsl(${hues[flame.module[flame.name[node]] % hues.length]} ${38 + mix % 9}% ${72 + (mix >> 4) % 10}%)`;
+      return `hsl(${hues[rank[flame.module[flame.name[node]]] % hues.length]} ${36 + mix % 9}% ${73 + (mix >> 4) % 9}%)`;
     }
 
     function say(node) {

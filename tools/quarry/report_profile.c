@@ -142,8 +142,10 @@ static int compare_functions(const void *left, const void *right)
 static void put_value(FILE *page, bool bytes, int64_t value)
 {
     char word[HTML_WORD];
-    html_put(page, "<td data-v=\"%f\">", (double)value);
-    if (bytes)
+    html_put(page, value == 0 ? "<td class=\"zero\" data-v=\"%f\">" : "<td data-v=\"%f\">", (double)value);
+    if (value == 0)
+        html_put(page, "0</td>");
+    else if (bytes)
         html_put(page, "%s</td>", html_signed_bytes(word, value) + (value > 0));
     else
         html_put(page, "%s%n</td>", value < 0 ? "\xe2\x88\x92" : "", magnitude(value));

@@ -253,7 +253,7 @@ void report_put_classes(FILE *page, const struct report *report)
                    "Blocks by size. A class that is little used and holds much slab memory is where fragmentation is.");
     html_put(page, "<div class=\"scroll\"><table id=\"classtable\" class=\"sortable\"><thead><tr><th class=\"n\">Bytes</th><th class=\"n\">Calls</th>"
                    "<th class=\"n\">Live</th><th class=\"n\">Live size</th><th class=\"n wide\">Cached</th><th class=\"n wide\">Free</th>"
-                   "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th><th>Used</th></tr></thead><tbody>\n");
+                   "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th><th class=\"used\">Used</th></tr></thead><tbody>\n");
     json_array_foreach (rows, i, row) {
         if (report_number(row, NULL, "calls") == 0 && report_number(row, NULL, "slabs") == 0)
             continue;

@@ -135,6 +135,17 @@ static uint64_t time_step(uint64_t span_ms)
     return (span_ms / 6 / 86400000 + 1) * 86400000;
 }
 
+/* "15 min", but "1:15 h" in a row of quarters of an hour. */
+static const char *time_word(char word[HTML_WORD], uint64_t time_ms, uint64_t step)
+{
+    if (time_ms == 0)
+        return "0";
+    if (time_ms < 3600000 || step % 3600000 == 0)
+        return html_duration(word, time_ms * 1000);
+    snprintf(word, HTML_WORD, "%u:%02u\xc2\xa0h", (unsigned)(time_ms / 3600000), (unsigned)(time_ms / 60000 % 60));
+    return word;
+}
+
 static void put_times(FILE *page, const struct timeline *timeline)
 {
     const uint64_t first = timeline->points[0].time_ms, last = timeline->points[timeline->count - 1].time_ms;
@@ -144,7 +155,7 @@ static void put_times(FILE *page, const struct timeline *timeline)
         char word[HTML_WORD];
         const double at = 100.0 * (double)(time - first) / (double)(last - first);
         html_put(page, "<span class=\"%s\" style=\"left:%f%%\">%s</span>", at < 3 ? "first" : at > 95 ? "last" : "", at,
-                 time == 0 ? "0" : html_duration(word, time * 1000));
+                 time_word(word, time, step));
     }
     html_put(page, "</div>");
 }
@@ -170,7 +181,7 @@ static void put_rates(FILE *page, const struct timeline *timeline)
     for (size_t i = 1; i < timeline->count; i++)
         html_put(page, " L%f %f H%f", x_of(timeline, i - 1), RATE_HEIGHT - RATE_HEIGHT * rate_at(timeline, i) / most,
                  x_of(timeline, i));
-    html_put(page, " L1000 60 Z\"/></svg><span class=\"ylabel\" style=\"top:0\">%n calls/s</span></div></div>",
+    html_put(page, " L1000 60 Z\"/></svg><span class=\"ylabel\" style=\"top:0\">%n<br>calls/s</span></div></div>",
              (uint64_t)(most + 0.5));
 }
 
