@@ -14,7 +14,7 @@ enum { STATUS_USAGE = 2 };
 /* A sub-command: gets its own name in argv[0]. Returns the exit status. */
 typedef int command_function(int argc, char **argv);
 
-command_function run_command, stat_command, top_command, map_command, trim_command;
+command_function run_command, stat_command, top_command, map_command, trim_command, prof_command, report_command;
 
 /* One clear line on standard error, "quarry: ...", and the end, with status 1. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -4,6 +4,7 @@
  *     main -> run    starts a program with Quarry
  *          -> stat, top, map     look at a process or a core file:  target -> image -> numbers -> text
  *          -> trim   asks a process
+ *          -> prof, report       read files that processes have written:  profile_data -> symbols -> tree -> text, page
  *
  * Every sub-command is a function in a file of its own name.
  */
@@ -26,6 +27,8 @@ static const struct {
     {"stat", "PID|CORE [--json|--prom]", "what memory is used for, in a process or a core file", stat_command},
     {"top", "PID", "the same, again and again: classes, threads, rates, history", top_command},
     {"map", "PID|CORE", "the heap as a picture, a character for 32 KiB", map_command},
+    {"prof", "[options] FILE", "list, convert and compare heap profiles", prof_command},
+    {"report", "FILE ... -o FILE", "statistics and heap profiles as a page of HTML", report_command},
     {"trim", "PID", "ask a process to give free memory back to the system", trim_command},
 };
 
