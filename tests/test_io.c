@@ -170,6 +170,8 @@ static void on_alarm(int signal)
 
 START_TEST(test_more_bytes_than_one_call_takes_are_written)
 {
+    if (UNIT_TSAN)
+        return; /* which would look at all of them */
     const size_t bytes = ((size_t)5 << 30) + 1; /* nobody looks at them */
     const int null = open("/dev/null", O_WRONLY);
     const int fd = memfd_create("hole", MFD_CLOEXEC);
