@@ -122,6 +122,20 @@ QYI_INLINE bool admit(qy_chain *chain, size_t count, size_t bytes)
     return QYI_LIKELY(count <= gap) || relayout(chain, 0, count);
 }
 
+/* Room for another reference to each of these slices, which may be the chain's own: then *slices moves with them. */
+QYI_INLINE bool admit_clones(qy_chain *chain, const qy_slice **slices, size_t count)
+{
+    if (QYI_LIKELY(count <= (size_t)(chain->limit - (chain->slices + chain->count))))
+        return true;
+    const uintptr_t offset = (uintptr_t)*slices - (uintptr_t)chain->slices;
+    const bool own = offset < chain->count * sizeof(qy_slice);
+    if (!relayout(chain, 0, count))
+        return false;
+    if (own)
+        *slices = chain->slices + offset / sizeof(qy_slice);
+    return true;
+}
+
 /* The first count slices, which have this many bytes together, are no longer the chain's. */
 QYI_INLINE void forget_front(qy_chain *chain, size_t count, size_t bytes)
 {
@@ -164,6 +178,8 @@ void qy_chain_clear(qy_chain *chain)
 
 void qy_chain_move(qy_chain *to, qy_chain *from)
 {
+    if (to == from)
+        return;
     *to = *from;
     if (is_inline(from)) {
         use_room(to, to->inline_slices, QY_CHAIN_INLINE);
@@ -279,7 +295,7 @@ static QYI_NOINLINE size_t join_behind(qy_chain *chain, struct qyi_block block, 
 int qy_chain_push_clones(qy_chain *chain, const qy_slice *slices, size_t count)
 {
     struct qyi_block block;
-    if (!admit(chain, count, 0))
+    if (!admit_clones(chain, &slices, count))
         return -1;
     if (QYI_UNLIKELY(count - 1 >= QYI_COUNT_MAX || !qyi_block_find(slices->iov_base, true, &block)))
         return push_clones_slow(chain, slices, count);
@@ -321,6 +337,8 @@ int qy_chain_push_front(qy_chain *chain, qy_slice slice)
 
 int qy_chain_append(qy_chain *chain, qy_chain *from)
 {
+    if (QYI_UNLIKELY(chain == from))
+        return fail(EINVAL);
     if (chain->count == 0 && !is_inline(from)) {
         give_room_back(chain);
         use_room(chain, from->room, (size_t)(from->limit - from->room));
@@ -356,6 +374,8 @@ int qy_chain_drain(qy_chain *chain, size_t bytes)
 
 int qy_chain_split(qy_chain *chain, size_t bytes, qy_chain *to)
 {
+    if (QYI_UNLIKELY(chain == to))
+        return fail(EINVAL);
     if (bytes > chain->bytes)
         return fail(ERANGE);
     const struct cut cut = cut_at(chain, bytes);

@@ -112,14 +112,14 @@ static struct qyi_heap *pop(struct qyi_heap **list)
     struct qyi_heap *heap = *list;
     if (heap != NULL) {
         *list = heap->next_idle;
-        heap->idle = false;
+        atomic_store_explicit(&heap->idle, false, memory_order_relaxed);
     }
     return heap;
 }
 
 static void push(struct qyi_heap **list, struct qyi_heap *heap)
 {
-    heap->idle = true;
+    atomic_store_explicit(&heap->idle, true, memory_order_relaxed);
     heap->next_idle = *list;
     *list = heap;
 }
@@ -226,7 +226,7 @@ static void rebuild_idle(void)
     registry.loaded_count = 0;
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (!heap->idle || heap->broken)
+        if (!atomic_load_explicit(&heap->idle, memory_order_relaxed) || heap->broken)
             continue;
         heap->loaded = heap->loaded && heap->magazines->heap != NULL;
         push(heap->loaded ? &registry.loaded : &registry.idle, heap);

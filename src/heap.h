@@ -24,7 +24,7 @@ struct qyi_heap {
     struct qyi_meter *meter; /* for the heap profile; NULL: not needed yet */
     /* under the registry lock */
     struct qyi_heap *next_idle;
-    bool idle;          /* no thread runs with it */
+    _Atomic bool idle;  /* no thread runs with it; others may look, and see what was true a moment ago */
     bool loaded;        /* idle, but its magazines still hold blocks */
     bool bereaved;      /* its thread was left behind by fork */
     bool broken;        /* a fork caught it in the middle of a change: its blocks can be freed, and nothing more */

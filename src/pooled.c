@@ -6,6 +6,7 @@
  *
  * I1  a bit of the first granule's bitmap is set while that buffer exists; a run without bits is deleted.
  * I2  the cell of an idle buffer, and of one that is not made, is 0: so are all cells of a run when it is deleted.
+ * I3  a buffer with a run for itself is all of it, for whatever points into the run is said to point into the buffer.
  */
 #include "pooled.h"
 
@@ -60,7 +61,8 @@ struct qyi_pooled *qyi_pooled_carve(uint32_t first, size_t granules, struct qyi_
 
 struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride)
 {
-    const size_t count = stride > QYI_GRANULE_BYTES ? 1 : qyi_max(BUFFERS_WANTED, QYI_GRANULE_BYTES / stride);
+    const bool alone = stride > QYI_GRANULE_BYTES;
+    const size_t count = alone ? 1 : qyi_max(BUFFERS_WANTED, QYI_GRANULE_BYTES / stride);
     const size_t granules = qyi_div_up(count * stride, QYI_GRANULE_BYTES);
     bool zeroed;
     /* The stride is a multiple of the buffers' alignment; runs start at one, as slabs do. */
@@ -72,6 +74,8 @@ struct qyi_pooled *qyi_pooled_new(struct qy_pool *pool, size_t stride)
         qyi_run_give(first, granules);
         return NULL;
     }
+    if (alone)
+        stride = granules << QYI_GRANULE_SHIFT; /* I3 */
     return qyi_pooled_carve(first, granules, (struct qyi_pooled){.pool = pool, .stride = stride});
 }
 

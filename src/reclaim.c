@@ -208,7 +208,8 @@ size_t qyi_reclaim_all(void)
     qyi_reclaim_thread();
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
-        if (!heap->idle) /* an idle one has nothing, and its page may have been given back */
+        /* relaxed: an idle one has nothing, and its page may have been given back; to mistake it does no harm */
+        if (!atomic_load_explicit(&heap->idle, memory_order_relaxed))
             atomic_store_explicit(&heap->magazines->flush_wanted, true, memory_order_relaxed);
     }
     qyi_heaps_unload(true);

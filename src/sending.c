@@ -120,6 +120,17 @@ static ssize_t send_file(const struct qyi_sending *sending, struct position *at,
     return sent;
 }
 
+/* What it means that bytes of these slices cannot be read: a file that has become shorter, if there is one among them. */
+static int missing_bytes(const qy_slice *slices, size_t count)
+{
+    struct qyi_segment segment;
+    for (size_t i = 0; i < count; i++) {
+        if (qyi_segment_find(&slices[i], &segment))
+            return EIO;
+    }
+    return EFAULT;
+}
+
 /* Everything up to the next part of a file. */
 static ssize_t send_bytes(const struct qyi_sending *sending, struct position *at)
 {
@@ -143,6 +154,8 @@ static ssize_t send_bytes(const struct qyi_sending *sending, struct position *at
         for (size_t i = 0; i < count; i++)
             wanted += slices[i].iov_len;
         at->cut_short = (size_t)sent < qyi_min(wanted, call_most());
+    } else if (errno == EFAULT) {
+        errno = missing_bytes(slices, count);
     }
     return sent;
 }

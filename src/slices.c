@@ -293,7 +293,7 @@ ssize_t qy_slice_split_steps(qy_slice *slice, size_t step, qy_slice *frames, siz
         errno = EINVAL;
         return -1;
     }
-    const size_t count = qyi_min(qyi_min(slice->iov_len / step, max), UINT32_MAX - 1);
+    const size_t count = qyi_min(qyi_min(slice->iov_len / step, max), QYI_COUNT_MAX);
     const char *p = slice->iov_base;
     for (size_t i = 0; i < count; i++)
         frames[i] = (qy_slice){.iov_base = (void *)(p + i * step), .iov_len = step};
@@ -306,7 +306,7 @@ ssize_t qy_slice_split_lines(qy_slice *slice, char delimiter, qy_slice *frames, 
     const char *const end = p + slice->iov_len;
     size_t count = 0;
     uint32_t owners = 0;
-    max = qyi_min(max, UINT32_MAX - 1);
+    max = qyi_min(max, QYI_COUNT_MAX);
     while (count < max && p < end) {
         const char *stop = memchr(p, delimiter, (size_t)(end - p));
         if (stop == NULL)
@@ -343,7 +343,7 @@ ssize_t qy_slice_split_prefixed(qy_slice *slice, unsigned prefix, bool with_pref
     size_t left = slice->iov_len;
     size_t count = 0;
     uint32_t owners = 0;
-    max = qyi_min(max, UINT32_MAX - 1);
+    max = qyi_min(max, QYI_COUNT_MAX);
     while (count < max && left >= prefix) {
         const uint64_t length = read_big_endian(p, prefix);
         if (length > max_length) {

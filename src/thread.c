@@ -154,7 +154,8 @@ void qyi_threads_after_fork(void)
             heap->broken = true;
             if (mine)
                 qyi_my_offset = 0; /* there will be another */
-        } else if (!heap->idle && !mine && !magazines->forks && !qyi_lock_is_mine(&heap->lock)) {
+        } else if (!atomic_load_explicit(&heap->idle, memory_order_relaxed) && !mine && !magazines->forks &&
+                   !qyi_lock_is_mine(&heap->lock)) {
             /* What is in its remote buffer is lost: the thread may have stood in the middle of changing it. */
             magazines->remote.used_count = 0;
             heap->bereaved = true;

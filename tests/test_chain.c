@@ -497,6 +497,15 @@ START_TEST(test_a_chain_cannot_have_more_bytes_than_ssize_max)
     ck_assert_int_eq(qy_chain_push_clones(&chain, &slice, 1), -1);
     ck_assert_uint_eq(chain.count, 1);
     qy_chain_clear(&chain);
+    slice = text("x");
+    const qy_slice wraps = {(char *)slice.iov_base + 2, SIZE_MAX};
+    ck_assert_int_eq(qy_chain_push(&chain, wraps), -1);
+    ck_assert_int_eq(qy_chain_push(&chain, slice), 0);
+    errno = 0;
+    ck_assert_int_eq(qy_chain_push(&chain, wraps), -1);
+    ck_assert_int_eq(errno, EOVERFLOW);
+    check_text(&chain, "x");
+    qy_chain_clear(&chain);
 }
 END_TEST
 
@@ -887,6 +896,52 @@ START_TEST(test_random_operations_agree_with_strings)
 }
 END_TEST
 
+/* ---- a chain that is its own argument ---- */
+
+START_TEST(test_a_chain_can_repeat_its_own_slices)
+{
+    qy_slice sources[] = {source_of(SOURCE_BYTES, 1), source_of(SOURCE_BYTES, 2)};
+    unsigned char expected[96];
+    qy_chain chain;
+    qy_chain_init(&chain);
+    for (size_t i = 0; i < 12; i++) {
+        ck_assert_int_eq(qy_chain_push_clone(&chain, single(sources[i % 2], i)), 0);
+        expected[i] = *(unsigned char *)single(sources[i % 2], i).iov_base;
+    }
+    for (size_t length = 12; length < sizeof expected; length *= 2) { /* the array moves each time */
+        memcpy(expected + length, expected, length);
+        ck_assert_int_eq(qy_chain_push_clones(&chain, chain.slices, chain.count), 0);
+        check(&chain, expected, 2 * length);
+    }
+    ck_assert_int_eq(qy_chain_push_clones(&chain, chain.slices + chain.count - 1, 1), 0);
+    ck_assert_uint_eq(qy_refcount(sources[0].iov_base), 1 + 48);
+    ck_assert_uint_eq(qy_refcount(sources[1].iov_base), 1 + 49);
+    qy_chain_clear(&chain);
+    qy_slices_drop(sources, 2);
+}
+END_TEST
+
+START_TEST(test_a_chain_cannot_go_into_itself)
+{
+    qy_slice source = source_of(SOURCE_BYTES, 1);
+    for (size_t count = 0; count < 20; count++) {
+        qy_chain chain;
+        qy_chain_init(&chain);
+        for (size_t i = 0; i < count; i++)
+            ck_assert_int_eq(qy_chain_push_clone(&chain, single(source, i)), 0);
+        ck_assert_int_eq(qy_chain_append(&chain, &chain), -1);
+        ck_assert_int_eq(errno, EINVAL);
+        ck_assert_int_eq(qy_chain_split(&chain, count / 2, &chain), -1);
+        ck_assert_int_eq(errno, EINVAL);
+        qy_chain_move(&chain, &chain);
+        check(&chain, singles(source, 0), count);
+        ck_assert_uint_eq(qy_refcount(source.iov_base), 1 + count);
+        qy_chain_clear(&chain);
+    }
+    qy_slice_drop(&source);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 static void *push_and_drain(void *argument)
@@ -954,6 +1009,8 @@ int main(void)
     tcase_add_test(tests, test_without_memory_nothing_changes);
     tcase_add_test(tests, test_without_memory_for_counts_nothing_changes);
     tcase_add_test(tests, test_random_operations_agree_with_strings);
+    tcase_add_test(tests, test_a_chain_can_repeat_its_own_slices);
+    tcase_add_test(tests, test_a_chain_cannot_go_into_itself);
     tcase_add_test(tests, test_threads_share_blocks_by_chains_of_their_own);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

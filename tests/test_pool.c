@@ -569,6 +569,29 @@ START_TEST(test_every_byte_of_a_buffer_finds_its_count)
 }
 END_TEST
 
+START_TEST(test_what_lies_behind_a_buffer_is_none_of_it)
+{
+    static const size_t sizes[] = {64, 4096, 24576, 32768, 33 << 10, 65536, 100000, 1000000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        qy_pool *pool = qy_pool_new(&(qy_pool_attr){.object_bytes = sizes[i], .flags = QY_POOL_BUFFERS});
+        qy_slice slice = qy_pool_acquire_slice(pool);
+        char *end = (char *)slice.iov_base + qy_capacity(slice.iov_base);
+        ck_assert_ptr_ne(qy_base(end), slice.iov_base);
+        ck_assert_ptr_eq(qy_base(end - 1), slice.iov_base);
+        ck_assert_uint_eq(qy_slice_from(end - 1, 2).iov_len, 0);
+        ck_assert_int_eq(errno, ERANGE);
+        if (qy_base(end) == NULL) {
+            ck_assert_uint_eq(qy_slice_from(end, 1).iov_len, 0);
+            ck_assert_int_eq(qy_retain(end), -1);
+            ck_assert_int_eq(errno, EINVAL);
+        }
+        ck_assert_uint_eq(qy_refcount(slice.iov_base), 1);
+        qy_slice_drop(&slice);
+        qy_pool_destroy(pool);
+    }
+}
+END_TEST
+
 START_TEST(test_buffers_suit_slice_functions)
 {
     qy_pool *pool = new_pool((qy_pool_attr){.object_bytes = 4096, .flags = QY_POOL_BUFFERS});
@@ -1305,6 +1328,7 @@ int main(void)
     TCase *buffers = tcase_create("buffers");
     tcase_add_test(buffers, test_a_buffer_comes_back_at_its_last_release);
     tcase_add_test(buffers, test_every_byte_of_a_buffer_finds_its_count);
+    tcase_add_test(buffers, test_what_lies_behind_a_buffer_is_none_of_it);
     tcase_add_test(buffers, test_buffers_suit_slice_functions);
     tcase_add_test(buffers, test_memory_of_buffers_goes_back);
     tcase_add_test(buffers, test_the_wrong_kind_is_einval);

@@ -316,6 +316,8 @@ static void make_keys(void)
 
 START_TEST(test_destructors_may_allocate_after_the_heap_is_gone)
 {
+    if (UNIT_TSAN && _i >= 4)
+        return; /* in the fourth round, ThreadSanitizer may have ended the thread already */
     make_keys();
     for (unsigned i = 0; i < 20; i++)
         unit_in_thread(end_with_destructors, (void *)(uintptr_t)_i);

@@ -9,6 +9,7 @@
 #include "uring.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,6 +18,18 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* The program's stands before liburing's. */
+static int refusals; /* so many times the kernel is said to have no memory */
+
+int io_uring_submit(struct io_uring *ring)
+{
+    if (refusals > 0) {
+        refusals--;
+        return -EAGAIN;
+    }
+    return ((int (*)(struct io_uring *))dlsym(RTLD_NEXT, "io_uring_submit"))(ring);
+}
 
 /* NULL: there is none here, and the test has said so. */
 static qy_uring *ring_or_skip(void)
@@ -223,6 +236,38 @@ START_TEST(test_what_cannot_be_sent_stays_the_callers)
     ck_assert_int_eq(qy_uring_cancel(uring, NULL), -1);
     ck_assert_int_eq(errno, ENOENT);
     ck_assert_int_eq(qy_uring_free(NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(test_a_refusal_to_submit_is_reported_and_nothing_is_lost)
+{
+    qy_uring *uring = ring_or_skip();
+    if (uring == NULL)
+        return;
+    int pair[2];
+    struct qy_uring_event event;
+    tcp_pair(pair);
+    qy_slice slice = qy_slice_new(100);
+    memset(slice.iov_base, 'r', 100);
+    ck_assert_int_eq(qy_uring_send(uring, pair[0], &slice, 1, 0, NULL), 0);
+    for (int timeout_ms = -1; timeout_ms <= 1; timeout_ms++) {
+        refusals = 1;
+        errno = 0;
+        ck_assert_int_eq(qy_uring_next(uring, &event, timeout_ms), -1);
+        ck_assert_int_eq(errno, EAGAIN);
+    }
+    event = next_event(uring);
+    ck_assert_int_eq(event.result, 100);
+    expect_bytes(pair[1], 'r', 100);
+    ck_assert_int_eq(qy_uring_provide(uring, 4, 4096), 0);
+    ck_assert_int_eq(qy_uring_receive(uring, pair[1], NULL), 0);
+    ck_assert_int_eq(qy_uring_next(uring, &event, 0), 0);
+    refusals = 1;
+    errno = 0;
+    ck_assert_int_eq(qy_uring_free(uring, -1), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_uint_eq(qy_uring_pending(uring), 1);
+    ck_assert_int_eq(qy_uring_free(uring, 1000), 0);
 }
 END_TEST
 
@@ -453,6 +498,7 @@ int main(void)
     tcase_add_test(tests, test_a_unix_socket_is_sent_to_by_copying);
     tcase_add_test(tests, test_a_failed_send_lets_go_of_its_slices_too);
     tcase_add_test(tests, test_what_cannot_be_sent_stays_the_callers);
+    tcase_add_test(tests, test_a_refusal_to_submit_is_reported_and_nothing_is_lost);
     tcase_add_test(tests, test_more_requests_than_the_ring_has_places);
     tcase_add_test(tests, test_other_requests_of_the_ring_come_through);
     tcase_add_test(tests, test_a_registered_arena_is_sent_by_number_and_outlives_its_owner);

@@ -337,7 +337,7 @@ static int next_event(qy_uring *uring, struct qy_uring_event *event, int timeout
         const uint64_t elapsed = timeout_ms > 0 ? now_ms() - start : 0;
         const int left = timeout_ms < 0 ? -1 : elapsed >= (uint64_t)timeout_ms ? 0 : timeout_ms - (int)elapsed;
         const int error = wait_for_one(uring, left);
-        if (error == -ETIME || error == -EAGAIN)
+        if (error == -ETIME)
             return 0;
         if (error < 0)
             return fail(-error);

@@ -28,7 +28,8 @@
  *            function of foreign memory must not use the chain whose operation drops it.
  * Errors     -1 with errno, and then neither the chain nor what was to be pushed has changed: the caller still owns it.
  *            ENOMEM; EOVERFLOW (more than SSIZE_MAX bytes in a chain); ERANGE (more bytes than the chain has);
- *            EINVAL (memory that is neither Quarry's nor registered). errno is kept on success.
+ *            EINVAL (memory that is neither Quarry's nor registered; a chain to be put into itself). errno is kept
+ *            on success.
  */
 #ifndef QUARRY_CHAIN_H
 #define QUARRY_CHAIN_H
@@ -117,7 +118,7 @@ static inline int qy_chain_push(qy_chain *chain, qy_slice slice)
 {
     qy_slice *end = chain->slices + chain->count;
     const size_t bytes = chain->bytes + slice.iov_len;
-    if (__builtin_expect(end == chain->limit || bytes >= chain->alarm || slice.iov_len == 0, 0))
+    if (__builtin_expect(end == chain->limit || bytes >= chain->alarm || (ssize_t)slice.iov_len <= 0, 0))
         return qy_chain_push_slow(chain, slice);
     if (chain->count != 0 && (char *)end[-1].iov_base + end[-1].iov_len == slice.iov_base)
         return qy_chain_push_slow(chain, slice); /* it may continue the last one */
@@ -131,7 +132,8 @@ static inline int qy_chain_push(qy_chain *chain, qy_slice slice)
 QY_API int qy_chain_push_clone(qy_chain *chain, qy_slice slice);
 
 /*
- * Append another reference to the bytes of each of these slices: all of them or, on failure, none. Lends them.
+ * Append another reference to the bytes of each of these slices: all of them or, on failure, none. Lends them; they may be the
+ * chain's own.
  *
  * Cost       one atomic addition per run of slices that lie in one block.
  */

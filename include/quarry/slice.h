@@ -163,7 +163,7 @@ QY_API void qy_slices_drop(qy_slice *slices, size_t count);
  * Cut frames off the front of a slice: one atomic operation for all of them.
  *
  * slice      gives up what the frames take; the rest stays. Emptied when all of it is used.
- * frames     room for max slices.
+ * frames     room for max slices. No more than 2^31 - 1 are cut at once.
  * Returns    the number of frames; -1 with errno: the slice has not changed, and no frame owns anything.
  */
 

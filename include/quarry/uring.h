@@ -116,7 +116,8 @@ struct qy_uring_event {
  * Hand what is prepared to the kernel, and wait for an event.
  *
  * timeout_ms to wait at most; 0: only look; -1: without end.
- * Returns    1 and the event; 0 when there is none; -1 with errno as of io_uring_enter() (EINTR, say).
+ * Returns    1 and the event; 0 when there is none; -1 with errno as of io_uring_enter(): EINTR, or EAGAIN (the kernel
+ *            has no memory for what is prepared, which stays prepared).
  */
 QY_API int qy_uring_next(qy_uring *uring, struct qy_uring_event *event, int timeout_ms);
 
@@ -129,7 +130,8 @@ QY_API size_t qy_uring_pending(const qy_uring *uring);
  *
  * uring      taken if the call succeeds; NULL is allowed.
  * timeout_ms to wait at most; -1: without end. A peer that acknowledges nothing can keep bytes in flight for long.
- * Returns    0; or -1 with ETIMEDOUT: the ring is as before. Slices that were received stay valid.
+ * Returns    0; or -1 with ETIMEDOUT, or EAGAIN as of qy_uring_next(): the ring is as before. Slices that were
+ *            received stay valid.
  */
 QY_API int qy_uring_free(qy_uring *uring, int timeout_ms);
 
