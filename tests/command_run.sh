@@ -62,6 +62,7 @@ for mode in '-fPIE -pie' '-fno-pie -no-pie' -static; do
     # shellcheck disable=SC2086 # words
     $CC $mode -I"$top_srcdir/include" -o "$folder/program" "$folder/static.c" "$top_builddir/libquarry.a" -pthread ||
         fail "cannot link with $mode"
+    rm -f "$folder/ready"
     "$folder/program" >"$folder/ready" &
     program=$!
     started="$started $program"
@@ -72,6 +73,7 @@ for mode in '-fPIE -pie' '-fno-pie -no-pie' -static; do
     wait "$program" 2>/dev/null || true
     # Without a symbol table, by the magic.
     strip "$folder/program"
+    rm -f "$folder/ready"
     "$folder/program" >"$folder/ready" &
     program=$!
     started="$started $program"
