@@ -14,6 +14,9 @@ blackbox_scripts = \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
+	tests/profile_formats.sh \
+	tests/profile_probes.sh \
+	tests/profile_process.sh \
 	tests/readme_example.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
@@ -187,6 +190,7 @@ abort_programs = \
 scripted_programs = \
 	tests/memory_idle \
 	tests/options_target \
+	tests/profile_target \
 	tests/sandbox_rlimit_as \
 	tests/sandbox_rlimit_threads \
 	tests/sandbox_secure \
@@ -304,6 +308,8 @@ tests_fork_refs_LDADD             = libquarry.la
 tests_stress_refs_LDADD           = libquarry.la
 tests_thread_refs_LDADD           = libquarry.la
 tests_track_target_LDADD          = libquarry.la
+# The consumers of profiles look for symbols in it.
+tests_profile_target_LDFLAGS      = $(AM_LDFLAGS) -no-install
 # Read with nm: no script of libtool's.
 tests_track_target_LDFLAGS        = $(AM_LDFLAGS) -no-install
 
@@ -347,6 +353,7 @@ EXTRA_DIST += \
 	tests/children.h \
 	tests/memory_returned.h \
 	tests/options.sh \
+	tests/profile.sh \
 	tests/references.h \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
