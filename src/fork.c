@@ -50,6 +50,8 @@ void qyi_fork_add_hook(void (*hook)(void))
     atomic_store_explicit(&hooks.hook[i], hook, memory_order_relaxed);
 }
 
+static __thread bool forks; /* this thread is inside fork */
+
 static void call_hooks(void)
 {
     for (unsigned i = 0; i < HOOKS_MAX; i++) {
@@ -87,7 +89,9 @@ static void catch_up(_Atomic uint32_t *mark)
     /* acquire: pairs with the release below */
     if (atomic_compare_exchange_strong_explicit(mark, &state, in_hand_of_me(), memory_order_acquire,
                                                 memory_order_acquire)) {
+        qyi_lock_newcomer = !forks && !qyi_thread_is_attached();
         put_in_order();
+        qyi_lock_newcomer = false;
         atomic_store_explicit(mark, IN_ORDER, memory_order_release); /* pairs with the acquires of those who wait */
         qyi_os_futex_wake(mark, INT_MAX);
         return;
@@ -110,12 +114,14 @@ void qyi_fork_check_slow(void)
 /* Takes no lock and waits for nothing: it only leaves word whose heap is not bereaved in the child. */
 static void before_fork(void)
 {
+    forks = true;
     if (qyi_thread_is_attached())
         qyi_my_magazines()->forks = true;
 }
 
 static void in_parent(void)
 {
+    forks = false;
     if (qyi_thread_is_attached())
         qyi_my_magazines()->forks = false;
 }

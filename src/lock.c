@@ -12,6 +12,7 @@
 static const unsigned SPIN_COUNT = 100;
 
 void (*_Atomic qyi_lock_contended)(void);
+bool qyi_lock_newcomer;
 
 __thread char qyi_lock_identity __attribute__((tls_model("initial-exec")));
 

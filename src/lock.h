@@ -62,9 +62,16 @@ QYI_INLINE bool qyi_lock_is_held(struct qyi_lock *lock)
     return atomic_load_explicit(&lock->word, memory_order_relaxed) != 0;
 }
 
+/*
+ * In a forked child that is being put in order by a thread which has come after the fork: it may have the number of one that is gone,
+ * whose stack it got, but holds no lock.
+ */
+extern QYI_HIDDEN bool qyi_lock_newcomer;
+
 QYI_INLINE bool qyi_lock_is_mine(struct qyi_lock *lock)
 {
-    return (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~QYI_LOCK_WAITERS) == qyi_lock_me();
+    return !qyi_lock_newcomer &&
+           (atomic_load_explicit(&lock->word, memory_order_relaxed) & ~QYI_LOCK_WAITERS) == qyi_lock_me();
 }
 
 /*

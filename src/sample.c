@@ -331,6 +331,7 @@ QYI_NOINLINE void qyi_sample_taken(void *p, size_t bytes)
     if (busy)
         return;
     busy = true;
+    qyi_fork_check();
     struct qyi_unwind_memory *memory = memory_of_stacks();
     struct qyi_stack *stack = memory == NULL ? NULL : qyi_unwind_recall(memory, frame);
     if (stack == NULL)
@@ -355,6 +356,7 @@ QYI_NOINLINE void qyi_sample_taken(void *p, size_t bytes)
 
 QYI_NOINLINE void qyi_sample_pass(void *p, size_t bytes)
 {
+    qyi_fork_check(); /* before a lock is taken */
     struct qyi_meter *meter = qyi_thread_is_attached() ? qyi_meter_of(qyi_my_magazines()->heap) : NULL;
     if (QYI_UNLIKELY(meter != NULL ? qyi_meter_pass(meter, bytes) : qyi_meter_pass_shared(bytes)))
         qyi_sample_taken(p, bytes);
@@ -371,6 +373,7 @@ QYI_NOINLINE void qyi_sample_freed(void *p)
     struct sample sample;
     if (QYI_LIKELY(atomic_load_explicit(bucket_of(p), memory_order_relaxed) == 0))
         return;
+    qyi_fork_check();
     qyi_lock(&profile.lock);
     const bool found = take_out(p, &sample);
     if (found) {
@@ -399,6 +402,7 @@ void qyi_sample_resized(void *from, size_t from_bytes, void *to, size_t bytes)
 {
     struct sample sample;
     const struct qyi_weight weight = qyi_sample_weight(bytes);
+    qyi_fork_check();
     qyi_lock(&profile.lock);
     const bool found = take_out(from, &sample);
     if (found)

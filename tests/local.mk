@@ -21,6 +21,9 @@ blackbox_scripts = \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
+	tests/profile_formats.sh \
+	tests/profile_probes.sh \
+	tests/profile_process.sh \
 	tests/readme_example.sh \
 	tests/reports_files.sh \
 	tests/reports_json.sh \
@@ -202,6 +205,7 @@ scripted_programs = \
 	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
+	tests/profile_target \
 	tests/reports_target \
 	tests/sandbox_rlimit_as \
 	tests/sandbox_rlimit_threads \
@@ -320,6 +324,8 @@ tests_fork_refs_LDADD             = libquarry.la
 tests_stress_refs_LDADD           = libquarry.la
 tests_thread_refs_LDADD           = libquarry.la
 tests_track_target_LDADD          = libquarry.la
+# The consumers of profiles look for symbols in it.
+tests_profile_target_LDFLAGS      = $(AM_LDFLAGS) -no-install
 # Read with nm: no script of libtool's.
 tests_track_target_LDFLAGS        = $(AM_LDFLAGS) -no-install
 
@@ -365,6 +371,7 @@ EXTRA_DIST += \
 	tests/http-lib.sh \
 	tests/memory_returned.h \
 	tests/options.sh \
+	tests/profile.sh \
 	tests/references.h \
 	tests/reports-lib.sh \
 	tests/reports_check.py \

@@ -24,6 +24,7 @@ unit_programs = \
 	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
+	tests/test_sample \
 	tests/test_sizeclass \
 	tests/test_slab \
 	tests/test_slice \
@@ -119,6 +120,10 @@ tests_test_region_LDADD    = $(unit_ldadd)
 tests_test_remote_CPPFLAGS = $(unit_cppflags)
 tests_test_remote_CFLAGS   = $(unit_cflags)
 tests_test_remote_LDADD    = $(unit_ldadd)
+
+tests_test_sample_CPPFLAGS = $(unit_cppflags)
+tests_test_sample_CFLAGS   = $(unit_cflags)
+tests_test_sample_LDADD    = $(unit_ldadd)
 
 tests_test_sizeclass_CPPFLAGS = $(unit_cppflags)
 tests_test_sizeclass_CFLAGS   = $(unit_cflags)
