@@ -98,7 +98,8 @@ static size_t core_read(struct target *target, void *copy, uint64_t address, siz
     while (done < bytes) {
         size_t got = read_segment(target->core, (char *)copy + done, address + done, bytes - done);
         if (got == 0)
-            got = read_file(target, (char *)copy + done, address + done, qyi_min(bytes - done, 4096 - (address + done) % 4096));
+            got = read_file(target, (char *)copy + done, address + done,
+                            qyi_min(bytes - done, 4096 - (address + done) % 4096));
         if (got == 0)
             break;
         done += got;
@@ -147,8 +148,8 @@ static void read_files(struct target *target, const char *note, size_t bytes)
         memcpy(row, note + sizeof head + i * row_bytes, sizeof row);
         struct mapping *mapping = &target->mappings[target->mapping_count++];
         const size_t length = strnlen(name, (size_t)(note + bytes - name));
-        *mapping = (struct mapping){
-            .start = row[0], .end = row[1], .offset = row[2] * head[1], .path = strndup(name, length)};
+        *mapping =
+            (struct mapping){.start = row[0], .end = row[1], .offset = row[2] * head[1], .path = strndup(name, length)};
         if (mapping->path == NULL)
             fail("out of memory");
         name += length + 1;
@@ -157,9 +158,8 @@ static void read_files(struct target *target, const char *note, size_t bytes)
 
 static void read_notes(struct target *target, const GElf_Phdr *header)
 {
-    Elf_Data *data =
-        elf_getdata_rawchunk(target->core->elf, (int64_t)header->p_offset, header->p_filesz,
-                             header->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+    Elf_Data *data = elf_getdata_rawchunk(target->core->elf, (int64_t)header->p_offset, header->p_filesz,
+                                          header->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
     GElf_Nhdr note;
     size_t name_at;
     size_t note_at;
@@ -182,7 +182,8 @@ static void read_notes(struct target *target, const GElf_Phdr *header)
 static void name_program(struct target *target)
 {
     char path[PATH_MAX];
-    const size_t got = target->core->executed == 0 ? 0 : core_read(target, path, target->core->executed, sizeof path - 1);
+    const size_t got =
+        target->core->executed == 0 ? 0 : core_read(target, path, target->core->executed, sizeof path - 1);
     path[got] = '\0';
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
@@ -277,7 +278,9 @@ struct target *core_open(const char *path)
 
 struct target *core_open(const char *path)
 {
-    fail("\"%s\" is no process, and core files cannot be read: this command was built without libelf (Debian: libelf-dev)", path);
+    fail(
+        "\"%s\" is no process, and core files cannot be read: this command was built without libelf (Debian: libelf-dev)",
+        path);
 }
 
 #endif

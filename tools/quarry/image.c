@@ -60,17 +60,19 @@ static struct {
 static _Noreturn void fail_version(const struct target *target, const struct qyi_root *root)
 {
     const uint32_t theirs = root->library_version;
-    fail("%s uses Quarry %u.%u.%u (tables %u), and this command can read %d.%d.%d (tables %d): use the command of that version",
-         target->name, theirs / 10000, theirs / 100 % 100, theirs % 100, root->version, QY_VERSION_MAJOR, QY_VERSION_MINOR,
-         QY_VERSION_PATCH, QYI_ROOT_VERSION);
+    fail(
+        "%s uses Quarry %u.%u.%u (tables %u), and this command can read %d.%d.%d (tables %d): use the command of that version",
+        target->name, theirs / 10000, theirs / 100 % 100, theirs % 100, root->version, QY_VERSION_MAJOR,
+        QY_VERSION_MINOR, QY_VERSION_PATCH, QYI_ROOT_VERSION);
 }
 
 static _Noreturn void fail_unreadable(struct target *target, const char *what)
 {
     target_check_alive(target);
     if (target->is_core)
-        fail("%s lacks the memory that holds %s: it was written without anonymous memory (see core(5), coredump_filter), or cut",
-             target->name, what);
+        fail(
+            "%s lacks the memory that holds %s: it was written without anonymous memory (see core(5), coredump_filter), or cut",
+            target->name, what);
     fail("%s: cannot read %s", target->name, what);
 }
 
@@ -84,8 +86,9 @@ static void read_root(struct target *target)
     case QYI_ROOT_NONE: fail_unreadable(target, "qy_root");
     case QYI_ROOT_OTHER_VERSION: fail_version(target, &image.root);
     case QYI_ROOT_OTHER_LAYOUT:
-        fail("%s uses Quarry %u.%u.%u as this command does, but one that was built otherwise: use the command that came with it",
-             target->name, theirs / 10000, theirs / 100 % 100, theirs % 100);
+        fail(
+            "%s uses Quarry %u.%u.%u as this command does, but one that was built otherwise: use the command that came with it",
+            target->name, theirs / 10000, theirs / 100 % 100, theirs % 100);
     }
     for (unsigned i = 0; i < QYI_ROOT_PART_COUNT; i++) {
         const uint64_t at = (uint64_t)image.root.part[i];
@@ -155,7 +158,8 @@ static bool bring(uint64_t address)
     if (mprotect((void *)at, end - at, PROT_READ | PROT_WRITE) != 0) /* NOLINT(performance-no-int-to-ptr) */
         return false;
     while (at < end) {
-        const size_t got = image.target->read(image.target, (void *)at, at, end - at); /* NOLINT(performance-no-int-to-ptr) */
+        const size_t got =
+            image.target->read(image.target, (void *)at, at, end - at); /* NOLINT(performance-no-int-to-ptr) */
         if (got == 0 && at == page)
             image.missing++;
         at += got == 0 ? qyi_os_page_bytes : qyi_align_up(got, qyi_os_page_bytes);
@@ -183,13 +187,15 @@ static void on_fault(int number, siginfo_t *info, void *context)
 static bool reserve(uint64_t base, uint64_t bytes)
 {
     if (image.base == base && image.bytes == bytes) {
-        void *again = mmap((void *)base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        void *again =
+            mmap((void *)base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
         return again != MAP_FAILED;
     }
     if (image.bytes != 0)
         munmap((void *)image.base, image.bytes); /* NOLINT(performance-no-int-to-ptr) */
     image.bytes = 0;
-    void *got = mmap((void *)base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    void *got =
+        mmap((void *)base, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     if (got == MAP_FAILED)
         return false;
     if ((uint64_t)got != base) { /* a kernel that takes the address for a hint */
@@ -213,7 +219,8 @@ static _Noreturn void start_again(const struct target *target)
         /* From the bottom up instead of from the top down, and every other time as usual. */
         const int now = personality(0xffffffff);
         if (now != -1)
-            personality(starts % 2 == 0 ? (unsigned)now | ADDR_COMPAT_LAYOUT : (unsigned)now & ~(unsigned)ADDR_COMPAT_LAYOUT);
+            personality(starts % 2 == 0 ? (unsigned)now | ADDR_COMPAT_LAYOUT
+                                        : (unsigned)now & ~(unsigned)ADDR_COMPAT_LAYOUT);
         execv("/proc/self/exe", command_line);
     }
     fail("%s: %lu GiB of addresses at %#lx cannot be had here, which its tables take%s", target->name,
@@ -247,7 +254,8 @@ static bool is_plausible(void)
 {
     struct qyi_region_totals totals;
     qyi_region_totals(&totals);
-    return totals.payload <= qyi_region.bytes && totals.dirty <= totals.payload && totals.clean <= totals.payload - totals.dirty;
+    return totals.payload <= qyi_region.bytes && totals.dirty <= totals.payload &&
+           totals.clean <= totals.payload - totals.dirty;
 }
 
 void image_open(struct target *target)

@@ -21,14 +21,10 @@ static const struct kind {
     const char *meaning;
     const char *colour; /* of a terminal: SGR parameters */
 } kinds[] = {
-    {'8', '9', "slabs, nearly full", "32"},
-    {'4', '7', "slabs, half full", "33"},
-    {'0', '3', "slabs, nearly empty", "31"},
-    {'L', 'L', "large blocks", "34"},
-    {'P', 'P', "buffers of pools and arenas", "35"},
-    {'~', '~', "free, resident until purged", "36"},
-    {'.', '.', "free, not resident", "2"},
-    {' ', ' ', "cannot be told", "0"},
+    {'8', '9', "slabs, nearly full", "32"},          {'4', '7', "slabs, half full", "33"},
+    {'0', '3', "slabs, nearly empty", "31"},         {'L', 'L', "large blocks", "34"},
+    {'P', 'P', "buffers of pools and arenas", "35"}, {'~', '~', "free, resident until purged", "36"},
+    {'.', '.', "free, not resident", "2"},           {' ', ' ', "cannot be told", "0"},
 };
 
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0], ADDRESS_COLUMN = 16 };
@@ -68,7 +64,8 @@ static void put_legend(const struct numbers *numbers, bool colour)
         char name[4] = {kinds[kind].first, 0};
         if (kinds[kind].last != kinds[kind].first)
             snprintf(name, sizeof name, "%c-%c", kinds[kind].first, kinds[kind].last);
-        printf(colour ? "  \033[0;%sm%-3s\033[0m" : "  %.0s%-3s", kinds[kind].colour, kinds[kind].first == ' ' ? "' '" : name);
+        printf(colour ? "  \033[0;%sm%-3s\033[0m" : "  %.0s%-3s", kinds[kind].colour,
+               kinds[kind].first == ' ' ? "' '" : name);
         printf("%10zu %10s %7s  %s\n", count[kind], qyi_bytes_word(count[kind] << QYI_GRANULE_SHIFT).text,
                qyi_share_word(count[kind], whole).text, kinds[kind].meaning);
     }
@@ -120,8 +117,10 @@ static bool wants_colour(const char *when)
 
 int map_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"color", required_argument, NULL, 'c'}, {"colour", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"color", required_argument, NULL, 'c'},
+                                            {"colour", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const char *colour_when = "auto";
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (option) {

@@ -184,7 +184,8 @@ void target_check_alive(struct target *target)
         fail("%s has ended", target->name);
     char byte;
     const struct iovec here = {.iov_base = &byte, .iov_len = 1};
-    const struct iovec there = {.iov_base = (void *)(target->mapping_count == 0 ? 0 : target->mappings[0].start), .iov_len = 1};
+    const struct iovec there = {.iov_base = (void *)(target->mapping_count == 0 ? 0 : target->mappings[0].start),
+                                .iov_len = 1};
     if (process_vm_readv(target->pid, &here, 1, &there, 1, 0) >= 0)
         return;
     if (errno == ESRCH)

@@ -125,7 +125,8 @@ static void add_option(struct wishes *wishes, const char *option)
     char *both = NULL;
     if (strchr(option, ':') == NULL && strchr(option, '=') == NULL)
         fail_usage("run ", "--option takes NAME:VALUE, not \"%s\"", option);
-    if (asprintf(&both, "%s%s%s", wishes->options == NULL ? "" : wishes->options, wishes->options == NULL ? "" : ",", option) < 0)
+    if (asprintf(&both, "%s%s%s", wishes->options == NULL ? "" : wishes->options, wishes->options == NULL ? "" : ",",
+                 option) < 0)
         fail("%s", strerror(errno));
     free(wishes->options);
     wishes->options = both;
@@ -148,14 +149,11 @@ static void apply(const struct wishes *wishes)
 
 int run_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"stats", optional_argument, NULL, 's'},
-                                            {"prof", optional_argument, NULL, 'p'},
-                                            {"option", required_argument, NULL, 'o'},
-                                            {"only", required_argument, NULL, 'O'},
-                                            {"library", required_argument, NULL, 'l'},
-                                            {"dry-run", no_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"stats", optional_argument, NULL, 's'},   {"prof", optional_argument, NULL, 'p'},
+        {"option", required_argument, NULL, 'o'},  {"only", required_argument, NULL, 'O'},
+        {"library", required_argument, NULL, 'l'}, {"dry-run", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},          {0}};
     struct wishes wishes = {0};
     for (int option; (option = getopt_long(argc, argv, "+s::p::o:nh", options, NULL)) != -1;) {
         switch (option) {

@@ -20,7 +20,7 @@ struct target {
     pid_t pid;        /* 0: a core that does not say */
     char program[64];
     bool is_core;
-    uint64_t written_ms; /* a core file's time, in milliseconds since 1970 */
+    uint64_t written_ms;      /* a core file's time, in milliseconds since 1970 */
     struct mapping *mappings; /* in order */
     size_t mapping_count;
     /* Copy memory; returns the bytes from the start on that could be had. The target may vanish any time: then 0, ever after. */

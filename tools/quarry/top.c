@@ -46,7 +46,7 @@ static uint64_t rate(const struct top *top, uint64_t now, uint64_t before)
 static uint64_t calls_of(const struct qyi_stats *stats)
 {
     uint64_t calls = stats->large_calls;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
         calls += stats->classes[class].calls;
     return calls;
 }
@@ -134,18 +134,27 @@ static void put_head(struct qyi_text *text, const struct top *top)
 /* One of nine heights. */
 static const char *bar(const struct top *top, uint64_t part, uint64_t whole)
 {
-    static const char *const blocks[] = {" ", "\xe2\x96\x81", "\xe2\x96\x82", "\xe2\x96\x83", "\xe2\x96\x84",
-                                         "\xe2\x96\x85", "\xe2\x96\x86", "\xe2\x96\x87", "\xe2\x96\x88"};
+    static const char *const blocks[] = {" ",
+                                         "\xe2\x96\x81",
+                                         "\xe2\x96\x82",
+                                         "\xe2\x96\x83",
+                                         "\xe2\x96\x84",
+                                         "\xe2\x96\x85",
+                                         "\xe2\x96\x86",
+                                         "\xe2\x96\x87",
+                                         "\xe2\x96\x88"};
     static const char *const plain[] = {" ", "_", ".", "-", "~", "=", "+", "*", "#"};
     const uint64_t height = whole == 0 ? 0 : (part * 8 + whole - 1) / whole;
     return (top->blocks ? blocks : plain)[qyi_min(height, 8)];
 }
 
 /* The past on as many columns as there are, each with the most of its time; at the end the present. */
-static void put_history_line(struct qyi_text *text, const struct top *top, const char *name, size_t offset, uint64_t present)
+static void put_history_line(struct qyi_text *text, const struct top *top, const char *name, size_t offset,
+                             uint64_t present)
 {
     const struct numbers *now = top->now;
-    const unsigned columns = (unsigned)qyi_max(top->columns, LABEL_COLUMN + 16 + HISTORY_COLUMNS_LEAST) - LABEL_COLUMN - 16;
+    const unsigned columns =
+        (unsigned)qyi_max(top->columns, LABEL_COLUMN + 16 + HISTORY_COLUMNS_LEAST) - LABEL_COLUMN - 16;
     const uint64_t end = now->history[now->history_count - 1].time_ms + 1;
     uint64_t column_most[512] = {0};
     uint64_t most = present;
@@ -217,7 +226,7 @@ static unsigned fill_rows(struct row *rows, const struct top *top)
     const struct qyi_stats *now = &top->now->stats;
     const struct qyi_stats *before = &top->before->stats;
     unsigned count = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
         const struct qyi_stats_class *seen = &now->classes[class];
         if (seen->calls == 0 && seen->slabs == 0)
             continue;
@@ -289,7 +298,8 @@ static void put_threads(struct qyi_text *text, const struct top *top)
 {
     static const char *const states[] = {
         [QYI_HEAP_RUNNING] = "running", [QYI_HEAP_IDLE] = "idle", [QYI_HEAP_COMMON] = "common"};
-    qyi_put(text, "    heap      tid  state        calls/s          calls        live      cached   slabs  slab bytes\n");
+    qyi_put(text,
+            "    heap      tid  state        calls/s          calls        live      cached   slabs  slab bytes\n");
     for (uint32_t i = 0; i < top->now->thread_count; i++) {
         const struct qyi_stats_thread *row = &top->now->threads[i];
         const struct qyi_stats_thread *before = find_before(top, row->heap);
@@ -331,7 +341,8 @@ static void run_batch(struct top *top, uint64_t pages)
     for (uint64_t page = 0; page < pages; page++) {
         if (page != 0) {
             const struct timespec pause = {.tv_sec = (time_t)top->interval_s,
-                                           .tv_nsec = (long)((top->interval_s - (double)(time_t)top->interval_s) * 1e9)};
+                                           .tv_nsec =
+                                               (long)((top->interval_s - (double)(time_t)top->interval_s) * 1e9)};
             nanosleep(&pause, NULL);
             putchar('\n');
         }
@@ -356,7 +367,8 @@ static void print_help(void)
 
 static enum top_order parse_order(const char *name)
 {
-    static const char *const names[] = {[BY_LIVE] = "live", [BY_RATE] = "rate", [BY_CALLS] = "calls", [BY_SIZE] = "size"};
+    static const char *const names[] = {
+        [BY_LIVE] = "live", [BY_RATE] = "rate", [BY_CALLS] = "calls", [BY_SIZE] = "size"};
     for (unsigned i = 0; i < TOP_ORDER_COUNT; i++) {
         if (strcmp(name, names[i]) == 0)
             return i;
@@ -375,9 +387,10 @@ static double parse_delay(const char *text)
 
 int top_command(int argc, char **argv)
 {
-    static const struct option options[] = {{"batch", no_argument, NULL, 'b'},       {"number", required_argument, NULL, 'n'},
-                                            {"delay", required_argument, NULL, 'd'}, {"sort", required_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},        {0}};
+    static const struct option options[] = {
+        {"batch", no_argument, NULL, 'b'},       {"number", required_argument, NULL, 'n'},
+        {"delay", required_argument, NULL, 'd'}, {"sort", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},        {0}};
     static struct numbers numbers[2];
     struct top top = {.now = &numbers[0], .before = &numbers[1], .interval_s = 1, .columns = COLUMNS_DEFAULT};
     uint64_t pages = UINT64_MAX;

@@ -80,7 +80,8 @@ static void find_socket(const struct target *target, char *path, size_t room)
     bool found = false;
     const pid_t thread = find_listener(target);
     if (thread == 0)
-        fail("%s has not opted in, and cannot be asked: start it with QUARRY_OPTIONS=http:unix:/path (see quarry(7))", target->name);
+        fail("%s has not opted in, and cannot be asked: start it with QUARRY_OPTIONS=http:unix:/path (see quarry(7))",
+             target->name);
     snprintf(folder_path, sizeof folder_path, "/proc/%d/task/%d/fd", target->pid, thread);
     DIR *folder = opendir(folder_path);
     if (folder == NULL)
@@ -93,8 +94,9 @@ static void find_socket(const struct target *target, char *path, size_t room)
     }
     closedir(folder);
     if (!found)
-        fail("%s listens on a port, where it answers questions and takes no orders: start it with QUARRY_OPTIONS=http:unix:/path",
-             target->name);
+        fail(
+            "%s listens on a port, where it answers questions and takes no orders: start it with QUARRY_OPTIONS=http:unix:/path",
+            target->name);
 }
 
 /* ---- asking ---- */
