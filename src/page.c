@@ -31,8 +31,9 @@
 #endif
 
 enum {
-    FD_WANTED = 100,        /* out of the way of programs that count on small numbers */
-    REST_FACTOR = 128,      /* an update is followed by so many times its own time without one: it costs less than a per cent */
+    FD_WANTED = 100, /* out of the way of programs that count on small numbers */
+    REST_FACTOR =
+        128, /* an update is followed by so many times its own time without one: it costs less than a per cent */
     MEASURE_INTERVAL_MS = 1000, /* what is resident is asked for less often: it takes system calls */
     READ_TRIES = 1000,
 };
@@ -47,6 +48,7 @@ static struct {
     ino_t inode;
     _Atomic pid_t writer; /* the process one of whose threads is at work; 0: none */
     uint64_t due_ms, measure_ms;
+    uint64_t spent_ns;
 } page = {.fd = -1};
 
 /* Made by each update, and then copied: a walk over all memory takes longer than readers want to wait. */
@@ -121,7 +123,7 @@ static void make(pid_t pid, bool interrupted)
     }
     seal(fd);
     page.fd = fd;
-    page.measure_ms = 0;
+    page.measure_ms = page.spent_ns = 0;
 }
 
 /* ---- contents ---- */
@@ -158,6 +160,7 @@ static void publish(uint64_t now_ms)
     /* release: who sees a change sees the odd number, too; pairs with the acquire fence in qyi_page_read */
     atomic_thread_fence(memory_order_release);
     shared->updates++;
+    shared->spent_ns = page.spent_ns;
     shared->started_ms = qyi_history.started_ms;
     shared->now_ms = now_ms;
     shared->unix_ms = unix_ms();
@@ -181,8 +184,9 @@ static void update(uint64_t now_ms, bool interrupted)
         gather(now_ms);
         publish(now_ms);
     }
-    const uint64_t took_ms = (qyi_os_now_ns() - start_ns) / (NS_PER_MS / REST_FACTOR);
-    page.due_ms = now_ms + qyi_max(QYI_PAGE_INTERVAL_MS, took_ms);
+    const uint64_t took_ns = qyi_os_now_ns() - start_ns;
+    page.spent_ns += took_ns;
+    page.due_ms = now_ms + qyi_max(QYI_PAGE_INTERVAL_MS, took_ns / (NS_PER_MS / REST_FACTOR));
     if (disabled)
         pthread_setcancelstate(cancellation, NULL);
     errno = saved_errno;
@@ -195,8 +199,8 @@ void qyi_page_update(void)
     const pid_t pid = getpid();
     pid_t writer = atomic_load_explicit(&page.writer, memory_order_relaxed);
     /* acquire: pairs with the release below. A writer of another process is one that did not survive a fork. */
-    if (writer == pid ||
-        !atomic_compare_exchange_strong_explicit(&page.writer, &writer, pid, memory_order_acquire, memory_order_relaxed))
+    if (writer == pid || !atomic_compare_exchange_strong_explicit(&page.writer, &writer, pid, memory_order_acquire,
+                                                                  memory_order_relaxed))
         return;
     /* Or it was this thread, which forked in a signal handler: then it goes on with the parent's page, when we are done. */
     update(qyi_os_now_ms(), writer != 0);

@@ -43,7 +43,8 @@ static void read_page(pid_t pid)
     close(fd);
     const struct qyi_stats *stats = &page.stats;
     CHECK(memcmp(page.magic, QYI_PAGE_MAGIC, sizeof page.magic) == 0 && page.page_bytes == sizeof page);
-    CHECK(stats->mapped == stats->live + stats->free_in_slabs + stats->cached + stats->dirty + stats->clean + stats->metadata);
+    CHECK(stats->mapped ==
+          stats->live + stats->free_in_slabs + stats->cached + stats->dirty + stats->clean + stats->metadata);
 }
 
 /* Work for so many updates, some of it slow. */
