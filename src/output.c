@@ -263,6 +263,7 @@ static const char *reason_of(int error)
     case ENOENT: return "there is no such directory";
     case ENOMEM: return "out of memory";
     case ENOSPC: return "no space left on the device";
+    case ENOSYS: return "a sandbox refuses the system call";
     case ENOTDIR: return "part of the path is not a directory";
     case EROFS: return "the file system is read-only";
     default: return NULL;

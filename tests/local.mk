@@ -345,7 +345,11 @@ check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT)
 	@CC='$(CC)' MODEL_SOAK=1 '$(top_srcdir)/tests/run_models.sh'
 endif WITH_LIBRARY
 
-.PHONY: check-soak
+# The statistics of every process of the tests with real programs.
+check-states: all
+	@$(AM_TESTS_ENVIRONMENT) '$(top_srcdir)/tests/check_states.sh'
+
+.PHONY: check-soak check-states
 
 # The C++ header, with the core: a unit test by its name.
 if HAVE_CXX
@@ -375,6 +379,7 @@ EXTRA_DIST += \
 	tests/references.h \
 	tests/reports-lib.sh \
 	tests/reports_check.py \
+	tests/check_states.sh \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \

@@ -62,6 +62,10 @@ unset PYTHONMALLOC PYTHONPATH PYTHONHOME PERL5OPT PERL5LIB RUBYOPT RUBYLIB NODE_
 unset JDK_JAVA_OPTIONS LUA_INIT GS_OPTIONS VIMINIT LESS LS_COLORS GREP_OPTIONS XZ_OPT XZ_DEFAULTS ZSTD_CLEVEL GZIP
 export LC_ALL=C.UTF-8 TZ=UTC0
 ulimit -c 0
+# PRELOAD_STATS=FOLDER: all programs leave their statistics there, every second and at exit; see tests/check_states.sh.
+if [ -n "${PRELOAD_STATS-}" ]; then
+    export QUARRY_STATS="json:$PRELOAD_STATS/%e.%p.%n.%r" QUARRY_OPTIONS=stats_interval:1
+fi
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/quarry-$TEST_NAME.XXXXXX")
 WORK=$(cd "$WORK" && pwd -P)

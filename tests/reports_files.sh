@@ -31,7 +31,7 @@ valid sub/out
 # A forked child has its own file, and leaves its parent's alone.
 for pattern in fork fork.%n; do
     target "json:$pattern" "" fork
-    file=$(echo $pattern | sed 's/%n/1/')
+    file=${pattern//"%n"/1}
     [ -e "$file" ] || fail "no file of the parent's, $pattern"
     assert_equal 1 "$(count "$file.*")" "files of the child, $pattern"
     valid "$file" "$file".*

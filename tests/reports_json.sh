@@ -20,9 +20,11 @@ program_writes()
 program_writes ls -l /
 program_writes sort "$check"
 program_writes awk 'BEGIN { for (i = 0; i < 100000; i++) a[i] = i "x" }'
+# shellcheck disable=SC2016 # for the other shell
 program_writes bash --norc -c 'for i in 1 2 3; do (echo $i | cat | sort); done'
+# shellcheck disable=SC2016,SC2089 # perl's own variables
 for line in 'perl -e my@a=map{"x$_"}1..100000' 'sqlite3 :memory: .tables' 'git --version' 'xz --version' 'lua5.4 -v' 'node -v'; do
-    # shellcheck disable=SC2086 # the words of a command
+    # shellcheck disable=SC2086,SC2090 # the words of a command
     set -- $line
     path=$(find_elf "$1") || continue
     shift
