@@ -70,6 +70,7 @@ static bool write_one(const char *reason, bool last, struct qyi_output_key *key)
     const bool disabled = pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation) == 0;
     struct qyi_output output;
     const pid_t pid = getpid();
+    qyi_fork_check(); /* a child forked from now on has to know of the lock */
     qyi_lock(&dump.lock);
     bool done = atomic_load_explicit(&dump.finished, memory_order_relaxed) != pid;
     if (last)

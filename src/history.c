@@ -186,16 +186,16 @@ static struct qyi_history_ring *get_ring(void)
     return ring;
 }
 
-QYI_ONCE void qyi_history_start(void)
+void qyi_history_start(void)
 {
-    qyi_history.started_ms = qyi_os_now_ms();
+    if (qyi_history.started_ms == 0)
+        qyi_history.started_ms = qyi_os_now_ms();
 }
 
 uint64_t qyi_history_step(uint64_t now_ms)
 {
     if (pass.due_ms == 0) {
-        if (qyi_history.started_ms == 0)
-            qyi_history.started_ms = now_ms;
+        qyi_history_start();
         pass.due_ms = qyi_history.started_ms + QYI_HISTORY_FIRST_MS;
     }
     if (now_ms < pass.due_ms)

@@ -30,13 +30,17 @@ struct qyi_history_ring {
 };
 
 struct qyi_history {
-    uint64_t started_ms; /* the start of the program, by qyi_os_now_ms; a forked child keeps its parent's, and its past */
+    /*
+     * The start of the program, by qyi_os_now_ms; a forked child keeps its parent's, and its past. Unless statistics are asked for, that is
+     * the first look at the clock, and 0 before: reading it earlier would cost every small program 24 KiB of libc.
+     */
+    uint64_t started_ms;
     struct qyi_history_ring *_Atomic ring; /* of metadata; NULL: no point yet */
 };
 
 extern QYI_HIDDEN struct qyi_history qyi_history;
 
-/* At start. */
+/* At start, or the first look at the clock: what time it is. */
 void qyi_history_start(void);
 
 /* For the tick: add a point if it is time, or do a part of the work for it. Returns when to call again. One thread at a time. */

@@ -6,9 +6,12 @@
  */
 #include "json.h"
 
+#include "history.h"
+#include "map.h"
 #include "output.h"
 #include "verdict.h"
 
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,7 +138,9 @@ static void put_work(struct qyi_text *text, bool *first, const struct qyi_stats 
     put_number(text, first, "refills", stats->refills);
     put_number(text, first, "flushes", stats->flushes);
     put_number(text, first, "remote_frees", stats->remote_frees);
+    put_number(text, first, "drains", stats->drains);
     put_number(text, first, "heaps", stats->heaps);
+    put_number(text, first, "purges", stats->purges);
     put_number(text, first, "purged_bytes", stats->purged_bytes);
     close_group(text, first, "}");
 }
@@ -147,6 +152,18 @@ static void put_references(struct qyi_text *text, bool *first, const struct qyi_
     put_number(text, first, "shared_blocks", stats->shared_blocks);
     put_number(text, first, "extra_references", stats->extra_references);
     put_number(text, first, "pinned_bytes", stats->pinned_bytes);
+    close_group(text, first, "}");
+}
+
+static void put_pools(struct qyi_text *text, bool *first, const struct qyi_stats_pools *pools)
+{
+    open_group(text, first, "pools", "{");
+    put_number(text, first, "pools", pools->pools);
+    put_number(text, first, "objects", pools->objects);
+    put_number(text, first, "in_use", pools->in_use);
+    put_number(text, first, "high_water", pools->high_water);
+    put_number(text, first, "misses", pools->misses);
+    put_number(text, first, "waits", pools->waits);
     close_group(text, first, "}");
 }
 
@@ -182,6 +199,84 @@ static void put_large(struct qyi_text *text, bool *first, const struct qyi_stats
     close_group(text, first, "}");
 }
 
+static void put_thread(struct qyi_text *text, bool *first, const struct qyi_stats_thread *thread, uint64_t pid)
+{
+    static const char *const states[] = {
+        [QYI_HEAP_RUNNING] = "running", [QYI_HEAP_IDLE] = "idle", [QYI_HEAP_COMMON] = "common"};
+    bool inner;
+    open_element(text, first, &inner);
+    put_number(text, &inner, "heap", thread->heap);
+    put_number(text, &inner, "tid", thread->state == QYI_HEAP_RUNNING && thread->tid == 0 ? pid : thread->tid);
+    put_string(text, &inner, "state", states[thread->state]);
+    put_number(text, &inner, "calls", thread->calls);
+    put_number(text, &inner, "live", thread->live);
+    put_number(text, &inner, "cached_bytes", thread->cached_bytes);
+    put_number(text, &inner, "slabs", thread->slabs);
+    put_number(text, &inner, "slab_bytes", thread->slab_bytes);
+    close_group(text, &inner, "}");
+}
+
+/* A few at a time, since they go through the stack; every time is a walk through memory. */
+static void put_threads(struct qyi_text *text, bool *first, uint64_t pid)
+{
+    enum { AT_ONCE = 24 };
+    struct qyi_stats_thread rows[AT_ONCE];
+    uint32_t count;
+    open_group(text, first, "threads", "[");
+    for (uint32_t next = 1; (count = qyi_stats_threads(rows, next, AT_ONCE)) != 0; next += AT_ONCE) {
+        for (uint32_t i = 0; i < count; i++)
+            put_thread(text, first, &rows[i], pid);
+        if (count < AT_ONCE)
+            break;
+    }
+    close_group(text, first, "]");
+}
+
+/* Too large for a small stack; whoever comes while it is in use leaves the history out. */
+static void put_history(struct qyi_text *text, bool *first)
+{
+    static struct qyi_history_point points[QYI_HISTORY_POINTS];
+    static _Atomic pid_t user;
+    const pid_t me = getpid();
+    pid_t before = atomic_load_explicit(&user, memory_order_relaxed);
+    /* acquire, and release below; a user that was left behind by fork is none */
+    if (before == me ||
+        !atomic_compare_exchange_strong_explicit(&user, &before, me, memory_order_acquire, memory_order_relaxed))
+        return;
+    const unsigned count = qyi_history_read(points);
+    open_group(text, first, "history", "[");
+    for (unsigned i = 0; i < count; i++) {
+        bool inner;
+        open_element(text, first, &inner);
+        put_number(text, &inner, "time_ms", points[i].time_ms);
+        put_number(text, &inner, "mapped", points[i].mapped);
+        put_number(text, &inner, "live", points[i].live);
+        put_number(text, &inner, "dirty", points[i].dirty);
+        put_number(text, &inner, "resident", points[i].resident);
+        put_number(text, &inner, "calls", points[i].calls);
+        close_group(text, &inner, "}");
+    }
+    close_group(text, first, "]");
+    atomic_store_explicit(&user, 0, memory_order_release);
+}
+
+static void put_map(struct qyi_text *text, bool *first)
+{
+    open_group(text, first, "map", "{");
+    put_number(text, first, "granule_bytes", QYI_GRANULE_BYTES);
+    open_group(text, first, "frames", "[");
+    const uint32_t count = qyi_map_frame_count();
+    for (uint32_t frame = 0; frame < count; frame++) {
+        char characters[QYI_FRAME_GRANULES];
+        qyi_map_frame(frame, characters);
+        qyi_put(text, frame == 0 ? "\"" : ",\"");
+        qyi_put_part(text, characters, sizeof characters);
+        qyi_put(text, "\"");
+    }
+    close_group(text, first, "]");
+    close_group(text, first, "}");
+}
+
 void qyi_json_put_of(struct qyi_text *text, const struct qyi_stats *stats, const char *reason,
                      const struct qyi_whose *whose)
 {
@@ -192,8 +287,12 @@ void qyi_json_put_of(struct qyi_text *text, const struct qyi_stats *stats, const
     put_verdict(text, &first, stats);
     put_work(text, &first, stats);
     put_references(text, &first, stats);
+    put_pools(text, &first, &stats->pools);
     put_classes(text, &first, stats);
     put_large(text, &first, stats);
+    put_threads(text, &first, whose->pid);
+    put_history(text, &first);
+    put_map(text, &first);
     qyi_put(text, "}\n");
 }
 

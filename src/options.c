@@ -49,15 +49,16 @@ enum kind {
     KIND_HELP,         /* no field: prints the table */
 };
 
+/* No pointers: each would be a relocation, in pages that every process has to read. */
 struct option {
-    const char *name;
+    char name[16];
     enum kind kind;
-    size_t offset;     /* of the field in struct qyi_options */
-    const char *words; /* the values, separated by '|' */
-    const char *meaning;
+    size_t offset;  /* of the field in struct qyi_options */
+    char words[32]; /* the values, separated by '|' */
+    char meaning[80];
 };
 
-static const char SWITCH[] = "0|1|off|on|no|yes|false|true";
+#define SWITCH "0|1|off|on|no|yes|false|true"
 
 static const struct option options[] = {
     {"purge", KIND_MILLISECONDS, offsetof(struct qyi_options, purge_delay_ms), "milliseconds|-1|never",

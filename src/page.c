@@ -84,7 +84,9 @@ static bool fill(int fd, pid_t pid)
     shared->page_bytes = sizeof *shared;
     shared->library_version = QY_VERSION;
     shared->pid = pid;
-    strncpy(shared->program, program_invocation_short_name, sizeof shared->program - 1);
+    const char *program = program_invocation_short_name;
+    for (size_t i = 0; i + 1 < sizeof shared->program && program[i] != '\0'; i++)
+        shared->program[i] = program[i];
     page.shared = shared;
     page.pid = pid;
     page.device = status.st_dev;
@@ -213,17 +215,13 @@ static uint64_t tick(uint64_t now_ms)
     return qyi_min(history_ms, page.due_ms);
 }
 
-static QYI_COLD void first_page(void)
-{
-    qyi_page_update();
-}
-
 QYI_ONCE void qyi_page_start(void)
 {
-    qyi_history_start();
     atomic_store_explicit(&qyi_reclaim_watcher, tick, memory_order_release); /* pairs with the acquire in watch */
-    if (QYI_UNLIKELY(qyi_options.live == QYI_LIVE_PAGE))
-        first_page();
+    if (!qyi_options.stats && qyi_options.live == QYI_LIVE_OFF)
+        return;
+    qyi_history_start();
+    qyi_page_update();
 }
 
 /* ---- readers ---- */

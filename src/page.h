@@ -28,7 +28,7 @@ struct qyi_page {
     /* under the sequence */
     _Atomic uint64_t sequence;
     uint64_t updates;
-    uint64_t started_ms; /* by the clock of now_ms */
+    uint64_t started_ms; /* as qyi_history.started_ms */
     uint64_t now_ms;     /* CLOCK_MONOTONIC, of the contents */
     uint64_t unix_ms;    /* the same moment */
     struct qyi_stats stats;

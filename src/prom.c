@@ -118,7 +118,8 @@ static void put_work(struct qyi_text *text, const struct qyi_stats *stats)
     put_counter(text, "quarry_remote_frees_total", "Blocks freed by a thread that they do not belong to.",
                 stats->remote_frees);
     put_counter(text, "quarry_purged_bytes_total", "Free memory given back to the system.", stats->purged_bytes);
-    put_gauge(text, "quarry_heaps", "Heaps: one per thread at the busiest time, and a common one.", stats->heaps);
+    put_counter(text, "quarry_drains_total", "Looks at what other threads have freed.", stats->drains);
+    put_counter(text, "quarry_purges_total", "Times that free memory was given back to the system.", stats->purges);
 }
 
 static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
@@ -128,6 +129,60 @@ static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
     put_gauge(text, "quarry_extra_references", "References to shared blocks beyond the first of each.",
               stats->extra_references);
     put_gauge(text, "quarry_pinned_bytes", "Bytes of shared blocks.", stats->pinned_bytes);
+}
+
+static void put_pools(struct qyi_text *text, const struct qyi_stats_pools *pools)
+{
+    put_gauge(text, "quarry_pools", "Pools of objects and of buffers.", pools->pools);
+    put_gauge(text, "quarry_pool_objects", "Objects of pools, in use or idle.", pools->objects);
+    put_gauge(text, "quarry_pool_objects_in_use", "Objects of pools that are in use.", pools->in_use);
+    put_gauge(text, "quarry_pool_objects_high_water", "The most that were in use, added up over the pools.",
+              pools->high_water);
+    put_counter(text, "quarry_pool_misses_total", "Objects that had to be made.", pools->misses);
+    put_counter(text, "quarry_pool_waits_total", "Times that a thread had to wait for an object.", pools->waits);
+}
+
+/* ---- heaps, by what has them: a label per thread would be too many ---- */
+
+struct heaps {
+    uint64_t count, live, cached, slab_bytes;
+};
+
+static void count_heaps(struct heaps heaps[QYI_HEAP_COMMON + 1])
+{
+    enum { AT_ONCE = 24 };
+    struct qyi_stats_thread rows[AT_ONCE];
+    uint32_t count = AT_ONCE;
+    for (uint32_t next = 1; count == AT_ONCE; next += AT_ONCE) {
+        count = qyi_stats_threads(rows, next, AT_ONCE);
+        for (uint32_t i = 0; i < count; i++) {
+            struct heaps *sum = &heaps[rows[i].state];
+            sum->count++;
+            sum->live += rows[i].live;
+            sum->cached += rows[i].cached_bytes;
+            sum->slab_bytes += rows[i].slab_bytes;
+        }
+    }
+}
+
+static void put_heaps(struct qyi_text *text)
+{
+    static const char *const states[] = {
+        [QYI_HEAP_RUNNING] = "running", [QYI_HEAP_IDLE] = "idle", [QYI_HEAP_COMMON] = "common"};
+    struct heaps heaps[QYI_HEAP_COMMON + 1] = {0};
+    count_heaps(heaps);
+    put_family(text, "quarry_heaps", "gauge", "Heaps: of running threads, of ended ones, and the common one.");
+    for (unsigned i = 0; i <= QYI_HEAP_COMMON; i++)
+        put_sample(text, "quarry_heaps", "state", states[i], heaps[i].count);
+    put_family(text, "quarry_heap_live_bytes", "gauge", "Live blocks in slabs of these heaps.");
+    for (unsigned i = 0; i <= QYI_HEAP_COMMON; i++)
+        put_sample(text, "quarry_heap_live_bytes", "state", states[i], heaps[i].live);
+    put_family(text, "quarry_heap_cached_bytes", "gauge", "Free blocks in magazines of these heaps.");
+    for (unsigned i = 0; i <= QYI_HEAP_COMMON; i++)
+        put_sample(text, "quarry_heap_cached_bytes", "state", states[i], heaps[i].cached);
+    put_family(text, "quarry_heap_slab_bytes", "gauge", "Slabs of these heaps.");
+    for (unsigned i = 0; i <= QYI_HEAP_COMMON; i++)
+        put_sample(text, "quarry_heap_slab_bytes", "state", states[i], heaps[i].slab_bytes);
 }
 
 /* ---- size classes ---- */
@@ -185,6 +240,8 @@ void qyi_prom_put(struct qyi_text *text, const struct qyi_stats *stats)
     put_memory(text, stats);
     put_work(text, stats);
     put_references(text, stats);
+    put_pools(text, &stats->pools);
+    put_heaps(text);
     for (enum column column = 0; column < COLUMN_COUNT; column++)
         put_column(text, stats, column);
 }

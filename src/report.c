@@ -141,7 +141,7 @@ static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
 /* ---- size classes ---- */
 
 static const struct column {
-    const char *title;
+    char title[16];
     size_t width;
 } columns[] = {{"size", 8},   {"calls", 14}, {"live", 11}, {"live bytes", 12},
                {"cached", 9}, {"free", 9},   {"slabs", 8}, {"used", 6}};

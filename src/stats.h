@@ -76,7 +76,7 @@ struct qyi_stats {
     uint64_t refills, flushes, remote_frees;
     uint64_t drains; /* looks at what other threads have freed */
     uint32_t heaps;
-    uint64_t started_ms; /* the start of the program, by qyi_os_now_ms */
+    uint64_t started_ms; /* the start of the program, by qyi_os_now_ms; 0: not known, see history.h */
     struct qyi_stats_pools pools;
     struct qyi_stats_class classes[QYI_CLASS_COUNT];
 };

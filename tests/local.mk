@@ -9,6 +9,7 @@ blackbox_scripts = \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
 	tests/options_help.sh \
+	tests/options_live.sh \
 	tests/options_only.sh \
 	tests/options_silent.sh \
 	tests/options_stats.sh \
@@ -18,6 +19,11 @@ blackbox_scripts = \
 	tests/profile_probes.sh \
 	tests/profile_process.sh \
 	tests/readme_example.sh \
+	tests/reports_files.sh \
+	tests/reports_json.sh \
+	tests/reports_prom.sh \
+	tests/reports_survive.sh \
+	tests/reports_watch.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
 	tests/sandbox_rlimit_threads.sh \
@@ -119,7 +125,8 @@ start_programs = \
 	tests/start_first_call \
 	tests/start_ifunc \
 	tests/start_loader_lock \
-	tests/start_preinit
+	tests/start_preinit \
+	tests/start_root
 end_programs = \
 	tests/end_handlers \
 	tests/end_threads
@@ -188,9 +195,11 @@ abort_programs = \
 
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
+	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
 	tests/profile_target \
+	tests/reports_target \
 	tests/sandbox_rlimit_as \
 	tests/sandbox_rlimit_threads \
 	tests/sandbox_secure \
@@ -355,6 +364,8 @@ EXTRA_DIST += \
 	tests/options.sh \
 	tests/profile.sh \
 	tests/references.h \
+	tests/reports-lib.sh \
+	tests/reports_check.py \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \

@@ -14,7 +14,10 @@ unit_programs = \
 	tests/test_heap \
 	tests/test_io \
 	tests/test_lock \
+	tests/test_numbers \
 	tests/test_options \
+	tests/test_output \
+	tests/test_page \
 	tests/test_pass \
 	tests/test_pool \
 	tests/test_ref \
@@ -27,6 +30,7 @@ unit_programs = \
 	tests/test_stats \
 	tests/test_thread \
 	tests/test_track \
+	tests/test_watch \
 	tests/test_zerocopy
 
 check_PROGRAMS += $(unit_programs)
@@ -75,9 +79,21 @@ tests_test_lock_CPPFLAGS = $(unit_cppflags)
 tests_test_lock_CFLAGS   = $(unit_cflags)
 tests_test_lock_LDADD    = $(unit_ldadd)
 
+tests_test_numbers_CPPFLAGS = $(unit_cppflags)
+tests_test_numbers_CFLAGS   = $(unit_cflags)
+tests_test_numbers_LDADD    = $(unit_ldadd)
+
 tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
+
+tests_test_output_CPPFLAGS = $(unit_cppflags)
+tests_test_output_CFLAGS   = $(unit_cflags)
+tests_test_output_LDADD    = $(unit_ldadd)
+
+tests_test_page_CPPFLAGS = $(unit_cppflags)
+tests_test_page_CFLAGS   = $(unit_cflags)
+tests_test_page_LDADD    = $(unit_ldadd)
 
 tests_test_pass_CPPFLAGS = $(unit_cppflags)
 tests_test_pass_CFLAGS   = $(unit_cflags)
@@ -127,6 +143,10 @@ tests_test_thread_LDADD    = $(unit_ldadd)
 tests_test_track_CPPFLAGS = $(unit_cppflags)
 tests_test_track_CFLAGS   = $(unit_cflags)
 tests_test_track_LDADD    = $(unit_ldadd)
+
+tests_test_watch_CPPFLAGS = $(unit_cppflags)
+tests_test_watch_CFLAGS   = $(unit_cflags)
+tests_test_watch_LDADD    = $(unit_ldadd)
 
 tests_test_zerocopy_CPPFLAGS = $(unit_cppflags)
 tests_test_zerocopy_CFLAGS   = $(unit_cflags)

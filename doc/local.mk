@@ -1,0 +1,2 @@
+# Documents for programs.
+dist_pkgdata_DATA += doc/quarry-stats.schema.json
