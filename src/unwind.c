@@ -1,11 +1,13 @@
 /*
  * unwind.c: who called, all the way up, quickly. Layer 3.
  *
- * There are three ways, and the first that applies is taken:
+ * There are two ways, and the first that applies is taken:
  *
- *     memory          the return addresses stand where they stood before          1 ns a frame
- *     frame pointers  where the calling function was found to keep them           1 ns a frame
- *     tables          of every function, read by libgcc's unwinder                200 ns and more a frame
+ *     memory   the return addresses stand where they stood before        about 1 ns a frame
+ *     tables   of every function, read by libgcc's unwinder              200 ns and more a frame
+ *
+ * Frame pointers are not followed: most of what is compiled has none, and a chain of them looks plausible there too, with frames
+ * missing. Memory is as quick, and as exact as the tables.
  *
  * Memory. Where on the stack a function's return address stands, relative to that of the function it called, is decided by the
  * place of the call: frames have the size that they were compiled with. So if a thread comes here with the stack pointer that it
@@ -14,17 +16,11 @@
  * nothing is read that is not part of the stack now. Functions whose frames vary in size (alloca) and that come at equal stack
  * pointers with different sizes would have to leave the old return addresses in the new places to deceive it.
  *
- * Frame pointers. A chain of them looks plausible in code that has none, too: a register that nobody has changed still points to a
- * frame far up, and those between are missing. So they are believed for a place of a call only when, at first, the tables
- * have told the same story; and then only as long as every link goes up, is aligned, and stays within the reach of one frame and below
- * the thread's own block of thread-local variables or the process's first frame.
- *
  * Tables. The unwinder is libgcc's, a copy of which is part of the shared library, so that nothing has to be loaded. It does not
  * allocate, and with glibc 2.35 and later takes no lock. No lock of ours is held meanwhile.
  */
 #include "unwind.h"
 
-#include "fatal.h"
 #include "lock.h"
 
 #include <errno.h>
