@@ -11,8 +11,10 @@ build=${top_builddir:-$TESTS_DIR/../build}
 build=$(cd "$build" && pwd)
 page=${top_srcdir:-$TESTS_DIR/..}/doc/finding-memory.md
 quarry=$build/tools/quarry/quarry
-[ -x "$quarry" ] || quarry=$build/quarry
 [ -x "$quarry" ] || skip "no quarry command here"
+for library in libdw libjansson; do
+    ldd "$quarry" | grep -q "$library" || skip "quarry was built without $library"
+done
 unset QUARRY_OPTIONS QUARRY_PROF || true
 
 # As the reader has them: the library where the loader finds it, the command in PATH, the programs here.

@@ -45,5 +45,5 @@ get()
 
 refused()
 {
-    ! curl -s --max-time 5 "$@" "${URL:-http://localhost}/" >/dev/null
+    ! curl -s --max-time 5 "${URL:-http://localhost}/" >/dev/null
 }

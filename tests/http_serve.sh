@@ -81,8 +81,8 @@ assert_equal "421 $plain" "$(status_of /metrics -H 'Host: 127.0.0.1.example.com:
 assert_equal "200 $plain" "$(status_of / -H 'Host: LOCALHOST:1234')" "our name"
 assert_equal "200 $plain" "$(status_of / -H 'Host: [::1]:1234')" "our address"
 assert_equal "200 $plain" "$(status_of / --http1.0)" "the old version"
-curl -sS --max-time 20 -I "$URL/metrics" >head 2>curl.log
-grep -q '^Content-Length: [1-9]' head || fail "HEAD: no length"
+curl -sS --max-time 20 -I "$URL/metrics" >head.txt 2>curl.log
+grep -q '^Content-Length: [1-9]' head.txt || fail "HEAD: no length"
 grep -q '^Allow: GET, HEAD' <(curl -sSi --max-time 20 -X PUT "$URL/") || fail "no word of what is allowed"
 ends "$busy" busy
 [ "$(wc -l <busy.err)" = 1 ] || fail "words: $(cat busy.err)"

@@ -56,7 +56,7 @@ def run(commands):
 
 
 def masked(line):
-    line = re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?( ?([KMG]i?)?B\b)?", "#", line)
+    line = re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+(\.\d+)?( ?([KMG]i?)?B\b)?", "#", line)
     line = re.sub(r"#(s)?\b", "#", line)
     return re.sub(r"[\s-]+", " ", line).strip()
 

@@ -46,7 +46,8 @@ int main(int argc, char **argv)
     const int map = argc > 1 && strcmp(argv[1], "--map") == 0;
     char *mapping = NULL;
     if (map) {
-        mapping = must(mmap(NULL, (size_t)RECORDS * RECORD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        mapping = must(
+            mmap(NULL, (size_t)RECORDS * RECORD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     }
     read_records(mapping);
     qsort(records, RECORDS, sizeof records[0], compare_records);

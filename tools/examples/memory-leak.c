@@ -65,5 +65,6 @@ int main(int argc, char **argv)
         answer_request(i);
     }
     puts("answered");
+    fflush(stdout);
     return 0;
 }

@@ -52,5 +52,6 @@ int main(void)
     for (unsigned i = 0; i < JOURNAL; i++)
         qy_slice_drop(&journal[i]);
     puts("done");
+    fflush(stdout);
     return 0;
 }
