@@ -23,7 +23,7 @@ raw()
 {
     pprof -raw "$1" >raw
     awk -v index_="$2" '/^Samples:/ { on = 1; next } /^Locations/ { on = 0 }
-        on && /^ *[0-9-]+ +[0-9-]+/ { sub(/:.*/, ""); sum += $index_ } END { printf "%d\n", sum }' raw
+        on && /^ *[0-9-]+[ :]/ { sub(/:.*/, ""); sum += $index_ } END { printf "%d\n", sum }' raw
 }
 
 # Through our own reader and writer and out again; that functions need not be looked for any more is said of the mappings.

@@ -56,7 +56,7 @@ def rows(page, table):
 
 
 def cells(page, row):
-    return [e for e in page.elements if row in e["path"] and e["tag"] in ("td", "th")]
+    return [e for e in page.elements if e["tag"] in ("td", "th") and any(p is row for p in e["path"])]
 
 
 def check_plain(page):
