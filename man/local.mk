@@ -1,6 +1,7 @@
 # Manual pages.
 dist_man_MANS += \
 	man/libquarry.3 \
+	man/quarry.1 \
 	man/quarry.7 \
 	man/quarry.hpp.3 \
 	man/qy_arena.3 \

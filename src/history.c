@@ -181,7 +181,8 @@ static struct qyi_history_ring *get_ring(void)
     struct qyi_history_ring *ring = atomic_load_explicit(&qyi_history.ring, memory_order_relaxed);
     if (ring == NULL && (ring = qyi_meta_take(sizeof *ring)) != NULL) {
         ring->interval_ms = QYI_HISTORY_FIRST_MS;
-        atomic_store_explicit(&qyi_history.ring, ring, memory_order_release); /* pairs with the acquire in qyi_history_read */
+        atomic_store_explicit(&qyi_history.ring, ring,
+                              memory_order_release); /* pairs with the acquire in qyi_history_read */
     }
     return ring;
 }
@@ -215,7 +216,8 @@ uint64_t qyi_history_step(uint64_t now_ms)
 
 static QYI_RACY unsigned copy_points(const struct qyi_history_ring *ring, struct qyi_history_point *points)
 {
-    const unsigned count = (unsigned)qyi_min(atomic_load_explicit(&ring->count, memory_order_relaxed), QYI_HISTORY_POINTS);
+    const unsigned count =
+        (unsigned)qyi_min(atomic_load_explicit(&ring->count, memory_order_relaxed), QYI_HISTORY_POINTS);
     const volatile struct qyi_history_point *from = ring->points;
     for (unsigned i = 0; i < count; i++) {
         points[i].time_ms = from[i].time_ms;

@@ -87,6 +87,7 @@ static bool serve_next(void)
         struct qyi_http_client client = {
             .fd = fd,
             .by_name = http.listener.everywhere || http.listener.address.any.sa_family == AF_UNIX,
+            .by_owner = http.listener.address.any.sa_family == AF_UNIX,
             .ended = &http.ended,
         };
         qyi_http_answer(&client);

@@ -19,6 +19,7 @@
 #include "profile.h"
 #include "prom.h"
 #include "quarry/quarry.h"
+#include "reclaim.h"
 #include "stats.h"
 #include "text.h"
 
@@ -324,6 +325,24 @@ static void answer_target(const struct qyi_http_client *client, struct piece tar
     refuse(client, "404 Not Found", "There are /metrics, /stats.json and /debug/pprof/heap.");
 }
 
+/*
+ * The one thing that is not reading. A port of this machine is everybody's, other users' and web pages' too; a socket in the file system
+ * is its owner's, who could as well attach a debugger.
+ */
+static void trim(const struct qyi_http_client *client)
+{
+    char body[HEAD_BYTES];
+    struct qyi_text text = {.start = body, .capacity = sizeof body, .fd = -1};
+    if (!client->by_owner) {
+        refuse(client, "403 Forbidden", "Only by a socket in the file system: http:unix:/path.");
+        return;
+    }
+    qyi_put_number(&text, qyi_reclaim_all());
+    qyi_put(&text, "\n");
+    if (send_head(client, "200 OK", PLAIN, text.length))
+        send_all(client, body, text.length, false);
+}
+
 static void answer_request(struct qyi_http_client *client, struct piece request)
 {
     struct piece line = take_line(&request);
@@ -335,6 +354,8 @@ static void answer_request(struct qyi_http_client *client, struct piece request)
         refuse(client, "400 Bad Request", "This is not understood.");
     else if (!starts_with(line, "HTTP/1."))
         refuse(client, "505 HTTP Version Not Supported", "The version is 1.1 here.");
+    else if (is(method, "POST") && is(target, "/trim"))
+        trim(client);
     else if (!is(method, "GET") && !client->head_only)
         refuse(client, "405 Method Not Allowed\r\nAllow: GET, HEAD", "There is nothing here but to read.");
     else if (!client->by_name && !is_this_machine(find_header(request, "Host")))

@@ -9,6 +9,7 @@
 struct qyi_http_client {
     int fd;                    /* does not block */
     bool by_name;              /* whatever name the client calls us by, we are it */
+    bool by_owner;             /* nobody else can connect but root */
     bool head_only;            /* the client wants no bodies: set while it is answered */
     const _Atomic bool *ended; /* stop as soon as this is true */
 };

@@ -31,8 +31,9 @@
 #endif
 
 enum {
-    FD_WANTED = 100,        /* out of the way of programs that count on small numbers */
-    REST_FACTOR = 128,      /* an update is followed by so many times its own time without one: it costs less than a per cent */
+    FD_WANTED = 100, /* out of the way of programs that count on small numbers */
+    REST_FACTOR =
+        128, /* an update is followed by so many times its own time without one: it costs less than a per cent */
     MEASURE_INTERVAL_MS = 1000, /* what is resident is asked for less often: it takes system calls */
     READ_TRIES = 1000,
 };
@@ -195,8 +196,8 @@ void qyi_page_update(void)
     const pid_t pid = getpid();
     pid_t writer = atomic_load_explicit(&page.writer, memory_order_relaxed);
     /* acquire: pairs with the release below. A writer of another process is one that did not survive a fork. */
-    if (writer == pid ||
-        !atomic_compare_exchange_strong_explicit(&page.writer, &writer, pid, memory_order_acquire, memory_order_relaxed))
+    if (writer == pid || !atomic_compare_exchange_strong_explicit(&page.writer, &writer, pid, memory_order_acquire,
+                                                                  memory_order_relaxed))
         return;
     /* Or it was this thread, which forked in a signal handler: then it goes on with the parent's page, when we are done. */
     update(qyi_os_now_ms(), writer != 0);

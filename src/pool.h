@@ -208,7 +208,8 @@ extern QYI_HIDDEN const struct qyi_extent qyi_pools_extent __attribute__((weak))
  */
 struct qyi_stats_pools;
 typedef bool qyi_pools_reader(void *context, void *copy, const void *address, size_t bytes);
-void qyi_pools_sum(struct qyi_stats_pools *sum, const struct qyi_extent *registry, qyi_pools_reader *read, void *context);
+void qyi_pools_sum(struct qyi_stats_pools *sum, const struct qyi_extent *registry, qyi_pools_reader *read,
+                   void *context);
 
 /* Make the pool known to threads that end and to forked children; and the reverse. */
 void qyi_pool_register(struct qy_pool *pool);

@@ -43,7 +43,7 @@ enum {
     TICK_MS = 250,      /* a forked child's first tick after this time starts its thread */
     PEAK_PART = 10,     /* a new peak is higher by this part of the last one ... */
     CGROUP_CALM = 5,    /* per cent below the mark: the next time counts again */
-    WAITING = 1,        /* of the bell: no signal has come */
+    WAITING = 0,        /* of the bell: no signal has come */
 };
 static const size_t PEAK_STEP_BYTES = (size_t)4 << 20; /* ... and by this */
 
@@ -57,7 +57,7 @@ static struct {
     bool near;                              /* the control group's limit; there has been a dump */
     struct qyi_output_key *kept;            /* of peaks: a ring of stats_files; NULL: no memory for it */
     unsigned kept_count;                    /* so far */
-} watch = {.bell = WAITING};
+} watch;
 
 /* ---- signals ---- */
 

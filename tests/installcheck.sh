@@ -3,12 +3,12 @@
 # library, linked as a static archive beside libc's malloc. Run by "make installcheck", which installs into ROOT first.
 #
 # ROOT                                       where it was installed (DESTDIR)
-# LIBDIR INCLUDEDIR PKGCONFIGDIR MANDIR      below ROOT
+# LIBDIR INCLUDEDIR PKGCONFIGDIR MANDIR BINDIR   below ROOT
 # VERSION                                    of the package
 # CC PKG_CONFIG                              the programs
 set -eu
 
-: "${ROOT:?}" "${LIBDIR:?}" "${INCLUDEDIR:?}" "${PKGCONFIGDIR:?}" "${MANDIR:?}" "${VERSION:?}"
+: "${ROOT:?}" "${LIBDIR:?}" "${INCLUDEDIR:?}" "${PKGCONFIGDIR:?}" "${MANDIR:?}" "${BINDIR:?}" "${VERSION:?}"
 : "${CC:=cc}" "${PKG_CONFIG:=pkg-config}"
 libdir=$ROOT$LIBDIR
 library=$libdir/libquarry.so.1
@@ -38,7 +38,8 @@ bound_to_quarry()
 # --- The files ------------------------------------------------------------------------------------------------------------
 
 for file in "$library" "$libdir/libquarry.so" "$libdir/libquarry.a" "$ROOT$INCLUDEDIR/quarry/quarry.h" \
-    "$ROOT$PKGCONFIGDIR/quarry.pc" "$ROOT$MANDIR/man3/libquarry.3" "$ROOT$MANDIR/man7/quarry.7"; do
+    "$ROOT$PKGCONFIGDIR/quarry.pc" "$ROOT$MANDIR/man3/libquarry.3" "$ROOT$MANDIR/man7/quarry.7" \
+    "$ROOT$MANDIR/man1/quarry.1" "$ROOT$BINDIR/quarry"; do
     [ -s "$file" ] || fail "not installed: $file"
 done
 [ ! -e "$libdir/libquarry-core.a" ] || fail "the convenience library is installed"
@@ -57,6 +58,22 @@ for name in malloc free; do
     bound_to_quarry "$work/bindings" "$name" || fail "sort's $name is not bound to the preloaded library"
 done
 ok "preloaded into sort, which uses its malloc and free"
+
+# --- The command ----------------------------------------------------------------------------------------------------------
+
+# Where everything has been moved, as here below ROOT, the library beside the command's folder is found if the prefix is the usual.
+quarry=$ROOT$BINDIR/quarry
+[ "$("$quarry" --version)" = "quarry $VERSION" ] || fail "quarry --version says $("$quarry" --version)"
+"$quarry" run --library="$library" -- sleep 60 &
+sleeper=$!
+tries=100
+until "$quarry" stat "$sleeper" >"$work/report" 2>/dev/null || [ "$tries" -eq 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.05
+done
+kill "$sleeper"
+grep -q "^quarry $VERSION: sleep (pid $sleeper)" "$work/report" || fail "quarry stat does not show a program that quarry run has started"
+ok "quarry run starts a program, and quarry stat looks into it"
 
 # --- Linked with pkg-config ---------------------------------------------------------------------------------------------
 

@@ -6,18 +6,27 @@
 AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
+	tests/command_errors.sh \
+	tests/command_redis.sh \
+	tests/command_run.sh \
 	tests/http_hostile.sh \
 	tests/http_life.sh \
 	tests/http_serve.sh \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
 	tests/options_help.sh \
+	tests/options_live.sh \
 	tests/options_only.sh \
 	tests/options_silent.sh \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
 	tests/readme_example.sh \
+	tests/reports_files.sh \
+	tests/reports_json.sh \
+	tests/reports_prom.sh \
+	tests/reports_survive.sh \
+	tests/reports_watch.sh \
 	tests/sandbox_chroot.sh \
 	tests/sandbox_rlimit_as.sh \
 	tests/sandbox_rlimit_threads.sh \
@@ -119,7 +128,8 @@ start_programs = \
 	tests/start_first_call \
 	tests/start_ifunc \
 	tests/start_loader_lock \
-	tests/start_preinit
+	tests/start_preinit \
+	tests/start_root
 end_programs = \
 	tests/end_handlers \
 	tests/end_threads
@@ -189,8 +199,10 @@ abort_programs = \
 # These a script runs, with arguments, limits or files of its own.
 scripted_programs = \
 	tests/http_target \
+	tests/live_target \
 	tests/memory_idle \
 	tests/options_target \
+	tests/reports_target \
 	tests/sandbox_rlimit_as \
 	tests/sandbox_rlimit_threads \
 	tests/sandbox_secure \
@@ -349,10 +361,13 @@ EXTRA_DIST += \
 	tests/abort.h \
 	tests/blackbox.h \
 	tests/children.h \
+	tests/command.sh \
 	tests/http-lib.sh \
 	tests/memory_returned.h \
 	tests/options.sh \
 	tests/references.h \
+	tests/reports-lib.sh \
+	tests/reports_check.py \
 	tests/sandbox.h \
 	tests/sandbox_rlimit.h \
 	tests/thread_churn.h \

@@ -73,8 +73,9 @@ static void *exchange_blocks(void *argument)
     uint64_t state = (uintptr_t)argument;
     const unsigned rounds = unit_rounds(30000);
     for (unsigned round = 0; round < rounds; round++) {
-        const size_t bytes = round % LARGE_EVERY == 0 ? QYI_SMALL_BYTES + 1 + unit_below(&state, 200000)
-                                                      : sizeof(size_t) + unit_below(&state, (size_t)8 << unit_below(&state, 10));
+        const size_t bytes = round % LARGE_EVERY == 0
+                                 ? QYI_SMALL_BYTES + 1 + unit_below(&state, 200000)
+                                 : sizeof(size_t) + unit_below(&state, (size_t)8 << unit_below(&state, 10));
         size_t *block = qyi_malloc(bytes);
         require(block != NULL);
         *block = bytes;
@@ -242,7 +243,8 @@ START_TEST(test_pools_are_added_up)
     qyi_stats_collect(&now);
     require(now.pools.pools == 3);
     require(now.pools.in_use == 8 + 7 + 6 && now.pools.in_use == sum.in_use);
-    require(now.pools.objects == sum.created && now.pools.high_water == sum.high_water && now.pools.misses == sum.misses);
+    require(now.pools.objects == sum.created && now.pools.high_water == sum.high_water &&
+            now.pools.misses == sum.misses);
     for (unsigned j = 2; j < 10; j++)
         qy_pool_release(pools[0], objects[0][j]);
     qy_pool_destroy(pools[0]);
@@ -393,7 +395,7 @@ START_TEST(test_a_ring_whose_writer_is_gone_starts_anew)
     for (unsigned i = 0; i < 10; i++)
         due = pass_time(due);
     struct qyi_history_ring *ring = atomic_load(&qyi_history.ring);
-    atomic_fetch_add(&ring->sequence, 1); /* a thread was at work here, and a fork left it behind */
+    atomic_fetch_add(&ring->sequence, 1);    /* a thread was at work here, and a fork left it behind */
     require(qyi_history_read(points) == 10); /* as it is */
     pass_time(due);
     require(atomic_load(&ring->sequence) % 2 == 0);

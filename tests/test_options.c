@@ -117,7 +117,9 @@ static void assert_silent(void)
 static bool are_defaults(const struct qyi_options *options)
 {
     return !options->stats && !options->background && options->deepbind_drop && !options->verbose &&
-           options->thp == QYI_THP_DEFAULT && options->purge_delay_ms == 500;
+           options->thp == QYI_THP_DEFAULT && options->purge_delay_ms == 500 && options->stats_interval_s == 0 &&
+           !options->stats_peak && options->stats_files == 16 && options->stats_cgroup == 0 &&
+           options->stats_signal == 0;
 }
 
 START_TEST(test_defaults_hold_before_reading)
@@ -164,13 +166,102 @@ END_TEST
 START_TEST(test_stats_bad_value_is_named_once)
 {
     read_in_child(NULL, "loud", "verbose");
-    ck_assert_str_eq(child_errors, "quarry: QUARRY_STATS: bad value 'loud' (0, 1 or text)\n");
+    ck_assert_str_eq(child_errors,
+                     "quarry: QUARRY_STATS: bad value 'loud' (0, 1, text, json or prom, and :PATH for a file)\n");
     ck_assert(!child_options->stats);
     ck_assert(child_options->verbose);
 }
 END_TEST
 
+START_TEST(test_stats_formats_and_paths)
+{
+    static const struct {
+        const char *value;
+        enum qyi_stats_format format;
+        const char *path;
+    } cases[] = {{"1:a", QYI_STATS_TEXT, "a"},
+                 {"text", QYI_STATS_TEXT, NULL},
+                 {"text:/tmp/%e.%p", QYI_STATS_TEXT, "/tmp/%e.%p"},
+                 {"json", QYI_STATS_JSON, NULL},
+                 {"json:a:b", QYI_STATS_JSON, "a:b"},
+                 {"prom", QYI_STATS_PROM, NULL},
+                 {"prom:%p%e%h%t%n%r%%", QYI_STATS_PROM, "%p%e%h%t%n%r%%"},
+                 {"0:a", QYI_STATS_OFF, "a"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_in_child(NULL, cases[i].value, NULL);
+        assert_silent();
+        ck_assert_msg(child_options->stats == cases[i].format, "QUARRY_STATS=%s", cases[i].value);
+        ck_assert_int_eq(child_options->stats_path != NULL, cases[i].path != NULL);
+        if (cases[i].path != NULL) /* the child's environment is where the parent's is */
+            ck_assert_str_eq(child_options->stats_path, cases[i].path);
+    }
+}
+END_TEST
+
+START_TEST(test_stats_bad_paths)
+{
+    static const char *const cases[][2] = {
+        {"json:", "quarry: QUARRY_STATS: bad value 'json:' (there is no path after the colon)\n"},
+        {"json:a%q", "quarry: QUARRY_STATS: bad value 'json:a%q' (after a % comes p, e, h, t, n, r or %)\n"},
+        {"text:a%", "quarry: QUARRY_STATS: bad value 'text:a%' (after a % comes p, e, h, t, n, r or %)\n"},
+        {":a", "quarry: QUARRY_STATS: bad value ':a' (0, 1, text, json or prom, and :PATH for a file)\n"},
+        {"jsn:a", "quarry: QUARRY_STATS: bad value 'jsn:a' (0, 1, text, json or prom, and :PATH for a file)\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_in_child(NULL, cases[i][0], NULL);
+        ck_assert_str_eq(child_errors, cases[i][1]);
+        ck_assert(child_options->stats == QYI_STATS_OFF && child_options->stats_path == NULL);
+    }
+}
+END_TEST
+
 /* QUARRY_OPTIONS */
+
+START_TEST(test_dump_keys)
+{
+    read_list("stats_interval:60,stats_peak,stats_files:3,stats_cgroup:90,stats_signal:USR1");
+    assert_silent();
+    ck_assert_uint_eq(child_options->stats_interval_s, 60);
+    ck_assert(child_options->stats_peak);
+    ck_assert_uint_eq(child_options->stats_files, 3);
+    ck_assert_uint_eq(child_options->stats_cgroup, 90);
+    ck_assert_uint_eq(child_options->stats_signal, SIGUSR1);
+    ck_assert(child_options->stats == QYI_STATS_OFF);
+}
+END_TEST
+
+START_TEST(test_signal_spellings)
+{
+    static const struct {
+        const char *list;
+        int number;
+    } cases[] = {{"stats_signal:SIGTERM", SIGTERM}, {"stats_signal:TERM", SIGTERM}, {"stats_signal:15", SIGTERM},
+                 {"stats_signal:SIGUSR2", SIGUSR2}, {"stats_signal:RTMIN", 34},     {"stats_signal:SIGRTMIN+5", 39},
+                 {"stats_signal:40", 40},           {"stats_signal:64", 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_list(cases[i].list);
+        assert_silent();
+        ck_assert_msg((int)child_options->stats_signal == cases[i].number, "%s", cases[i].list);
+    }
+}
+END_TEST
+
+START_TEST(test_dump_keys_refuse_what_makes_no_sense)
+{
+    static const char *const lists[] = {
+        "stats_interval:0",     "stats_interval:1s",     "stats_interval:-1", "stats_interval:100000001",
+        "stats_interval:",      "stats_interval",        "stats_files:0",     "stats_files:1001",
+        "stats_cgroup:0",       "stats_cgroup:101",      "stats_cgroup:90%",  "stats_signal:KILL",
+        "stats_signal:SEGV",    "stats_signal:9",        "stats_signal:0",    "stats_signal:32",
+        "stats_signal:65",      "stats_signal:RTMIN+31", "stats_signal:SIG",  "stats_signal:usr1",
+        "stats_signal:RTMIN+x", "stats_signal:SIGSIGINT"};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        read_list(lists[i]);
+        ck_assert_msg(strncmp(child_errors, "quarry: QUARRY_OPTIONS: bad value '", 35) == 0, "%s: %s", lists[i],
+                      child_errors);
+        ck_assert(are_defaults(child_options));
+    }
+}
+END_TEST
 
 START_TEST(test_all_keys_take_effect)
 {
@@ -339,7 +430,7 @@ START_TEST(test_long_input_is_cut_in_messages)
 
     const char k48[] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
     char expected[1024] = "quarry: QUARRY_STATS: bad value '";
-    strcat(strcat(expected, k48), "...' (0, 1 or text)\nquarry: QUARRY_OPTIONS: unknown key '");
+    strcat(strcat(expected, k48), "...' (0, 1, text, json or prom, and :PATH for a file)\nquarry: QUARRY_OPTIONS: unknown key '");
     strcat(strcat(expected, k48), "...' ('help' lists them)\nquarry: QUARRY_OPTIONS: bad value '");
     strcat(strcat(expected, k48), "...' for 'thp' (default, always or never)\nquarry: QUARRY_OPTIONS: unknown key '");
     strcat(strcat(expected, k48), "...' ('help' lists them)\n");
@@ -376,6 +467,11 @@ START_TEST(test_help_lists_every_key_with_its_default)
         {"\n  thp ", " default, always or never ", " default "},
         {"\n  deepbind ", " keep or drop ", " drop "},
         {"\n  verbose ", " 0 or 1 ", " 0 "},
+        {"\n  stats_interval ", " seconds ", " off "},
+        {"\n  stats_peak ", " 0 or 1 ", " 0 "},
+        {"\n  stats_files ", " number ", " 16 "},
+        {"\n  stats_cgroup ", " percent ", " off "},
+        {"\n  stats_signal ", " name or number ", " off "},
         {"\n  help ", "", ""},
     };
     read_list("purge:1,thp:never,help,verbose"); /* the defaults, not what came before */
@@ -517,6 +613,11 @@ static Suite *options_suite(void)
     tcase_add_test(tests, test_empty_variables_are_unset_ones);
     tcase_add_test(tests, test_stats_values);
     tcase_add_test(tests, test_stats_bad_value_is_named_once);
+    tcase_add_test(tests, test_stats_formats_and_paths);
+    tcase_add_test(tests, test_stats_bad_paths);
+    tcase_add_test(tests, test_dump_keys);
+    tcase_add_test(tests, test_signal_spellings);
+    tcase_add_test(tests, test_dump_keys_refuse_what_makes_no_sense);
     tcase_add_test(tests, test_all_keys_take_effect);
     tcase_add_test(tests, test_equals_sign_serves_as_colon);
     tcase_add_test(tests, test_boolean_spellings);

@@ -94,7 +94,8 @@ START_TEST(test_the_page_says_what_the_process_would)
     qyi_page_update();
     require(qyi_page_read(map_page(getpid()), sizeof copy, &copy) == QYI_PAGE_READ);
     qyi_stats_collect(&stats);
-    require(copy.stats.live == stats.live && copy.stats.mapped == stats.mapped && copy.stats.large_count == stats.large_count);
+    require(copy.stats.live == stats.live && copy.stats.mapped == stats.mapped &&
+            copy.stats.large_count == stats.large_count);
     require(memcmp(copy.stats.classes, stats.classes, sizeof stats.classes) == 0);
     qyi_free(block);
 }
@@ -191,7 +192,8 @@ START_TEST(test_a_forked_child_has_a_page_of_its_own)
         if (qyi_page_read(map_page(getpid()), sizeof copy, &copy) != QYI_PAGE_READ || copy.pid != getpid())
             _exit(1);
         const size_t live = copy.stats.live;
-        if (qyi_page_read(parents, sizeof copy, &copy) != QYI_PAGE_READ || copy.pid != parent || copy.updates != updates)
+        if (qyi_page_read(parents, sizeof copy, &copy) != QYI_PAGE_READ || copy.pid != parent ||
+            copy.updates != updates)
             _exit(2);
         _exit(copy.stats.live >= live + 12345678 ? 0 : 3);
     }
@@ -233,7 +235,8 @@ START_TEST(test_the_child_of_a_fork_in_the_middle_of_an_update_goes_on)
         const pid_t child = fork();
         if (child == 0) {
             qyi_page_update();
-            _exit(qyi_page_read(map_page(getpid()), sizeof copy, &copy) == QYI_PAGE_READ && copy.pid == getpid() ? 0 : 1);
+            _exit(qyi_page_read(map_page(getpid()), sizeof copy, &copy) == QYI_PAGE_READ && copy.pid == getpid() ? 0
+                                                                                                                 : 1);
         }
         expect_success(child);
     }

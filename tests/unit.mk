@@ -17,6 +17,7 @@ unit_programs = \
 	tests/test_lock \
 	tests/test_numbers \
 	tests/test_options \
+	tests/test_output \
 	tests/test_page \
 	tests/test_pass \
 	tests/test_pool \
@@ -89,6 +90,9 @@ tests_test_options_CPPFLAGS = $(unit_cppflags)
 tests_test_options_CFLAGS   = $(unit_cflags)
 tests_test_options_LDADD    = $(unit_ldadd)
 
+tests_test_output_CPPFLAGS = $(unit_cppflags)
+tests_test_output_CFLAGS   = $(unit_cflags)
+tests_test_output_LDADD    = $(unit_ldadd)
 tests_test_page_CPPFLAGS = $(unit_cppflags)
 tests_test_page_CFLAGS   = $(unit_cflags)
 tests_test_page_LDADD    = $(unit_ldadd)

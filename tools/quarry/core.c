@@ -2,7 +2,7 @@
  * core.c: memory of a process as a core file has it.
  *
  *     PT_LOAD segments   memory, as far as it was written
- *     PT_NOTE            NT_PRPSINFO: who it was; NT_FILE: which files were mapped where
+ *     PT_NOTE            NT_PRPSINFO and NT_AUXV: who it was; NT_FILE: which files were mapped where
  *
  * What was mapped from a file and never changed is not in the core, but in that file.
  */
@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct core {
     Elf *elf;
     struct segment *segments;
     size_t segment_count;
+    uint64_t executed; /* where the name of the executed file is; 0: not known */
     /* the file that was read last */
     const char *file_path;
     int file_fd;
@@ -116,6 +118,16 @@ static void read_who(struct target *target, const char *note, size_t bytes)
     target->pid = who.pr_pid;
 }
 
+static void read_auxiliary(struct core *core, const char *note, size_t bytes)
+{
+    uint64_t entry[2];
+    for (size_t at = 0; at + sizeof entry <= bytes; at += sizeof entry) {
+        memcpy(entry, note + at, sizeof entry);
+        if (entry[0] == AT_EXECFN)
+            core->executed = entry[1];
+    }
+}
+
 /* The number of files and the size of a page; start, end and offset in pages for each; the names. */
 static void read_files(struct target *target, const char *note, size_t bytes)
 {
@@ -156,19 +168,26 @@ static void read_notes(struct target *target, const GElf_Phdr *header)
         const char *start = (const char *)data->d_buf + note_at;
         if (note.n_type == NT_PRPSINFO)
             read_who(target, start, note.n_descsz);
+        else if (note.n_type == NT_AUXV)
+            read_auxiliary(target->core, start, note.n_descsz);
         else if (note.n_type == NT_FILE && target->mappings == NULL)
             read_files(target, start, note.n_descsz);
     }
 }
 
-/* gdb writes what the program calls itself, which may go on after its name: the file's is better then. */
+/*
+ * The file that was executed, as the kernel told the program: what gdb notes as the name is made from a command line, which may have
+ * been written over.
+ */
 static void name_program(struct target *target)
 {
-    const char *path = target->mappings[0].path;
+    char path[PATH_MAX];
+    const size_t got = target->core->executed == 0 ? 0 : core_read(target, path, target->core->executed, sizeof path - 1);
+    path[got] = '\0';
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
-    if (target->program[0] == '\0' || strncmp(target->program, name, strlen(name)) == 0)
-        snprintf(target->program, sizeof target->program, "%s", name);
+    if (*name != '\0')
+        snprintf(target->program, sizeof target->program, "%.*s", (int)sizeof target->program - 1, name);
 }
 
 /* ---- opening ---- */
@@ -187,6 +206,8 @@ static void check_kind(const char *path, const struct stat *status, Elf *elf)
         fail_kind(path, status, "nor any other ELF file");
     if (header.e_type != ET_CORE)
         fail_kind(path, status, "it is a program or library");
+    if (header.e_phoff + (uint64_t)header.e_phnum * header.e_phentsize > (uint64_t)status->st_size)
+        fail("%s is truncated: the list of its segments is not whole", path);
     if (gelf_getclass(elf) != ELFCLASS64 || header.e_machine != OUR_MACHINE)
         fail("%s is a core file of another kind of machine", path);
 }

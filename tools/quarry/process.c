@@ -76,6 +76,27 @@ static _Noreturn void fail_gone(pid_t pid)
     fail("there is no process %d", pid);
 }
 
+/* Zombies have a number, and no memory. */
+static char state_of(pid_t pid)
+{
+    FILE *file = open_proc(pid, "stat");
+    char state = 0;
+    if (file != NULL) {
+        char line[512];
+        const char *end = fgets(line, sizeof line, file) == NULL ? NULL : strrchr(line, ')');
+        if (end != NULL)
+            state = end[2];
+        fclose(file);
+    }
+    return state;
+}
+
+static bool has_ended(pid_t pid)
+{
+    const char state = state_of(pid);
+    return state == 0 || state == 'Z' || state == 'X';
+}
+
 /* ---- mappings ---- */
 
 static void forget_mappings(struct target *target)
@@ -121,8 +142,8 @@ void process_read_mappings(struct target *target)
         add_line(target, line, &room);
     free(line);
     fclose(file);
-    if (target->mapping_count == 0)
-        target_check_alive(target);
+    if (target->mapping_count == 0 && has_ended(target->pid))
+        fail("%s has ended", target->name);
     if (target->mapping_count == 0)
         fail("%s has no memory of its own: it is the kernel's", target->name);
 }
@@ -155,27 +176,11 @@ static size_t process_read(struct target *target, void *copy, uint64_t address, 
     return got < 0 ? 0 : (size_t)got;
 }
 
-/* Zombies have a number, and no memory. */
-static char state_of(pid_t pid)
-{
-    FILE *file = open_proc(pid, "stat");
-    char state = 0;
-    if (file != NULL) {
-        char line[512];
-        const char *end = fgets(line, sizeof line, file) == NULL ? NULL : strrchr(line, ')');
-        if (end != NULL)
-            state = end[2];
-        fclose(file);
-    }
-    return state;
-}
-
 void target_check_alive(struct target *target)
 {
     if (target->is_core)
         return;
-    const char state = state_of(target->pid);
-    if (state == 0 || state == 'Z' || state == 'X')
+    if (has_ended(target->pid))
         fail("%s has ended", target->name);
     char byte;
     const struct iovec here = {.iov_base = &byte, .iov_len = 1};

@@ -36,21 +36,22 @@ static bool is_there(char *path, const char *folder, const char *part)
     return (size_t)snprintf(path, PATH_MAX, "%s/%s%s", folder, part, LIBRARY) < PATH_MAX && access(path, R_OK) == 0;
 }
 
-/* In the build tree, then where it is installed, also if all of it has been moved; last, whatever the loader finds. */
+/* In the build tree; where it is installed, also if all of it has been moved; last, whatever the loader finds. */
 static const char *find_library(void)
 {
+    static const char *const beside[] = {"../../.libs/", "", "../lib/"};
     static char path[PATH_MAX];
     char self[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length > 0) {
         self[length] = '\0';
         const char *folder = dirname(self);
-        if (is_there(path, folder, "../../.libs/") || is_there(path, folder, ""))
-            return path;
+        for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+            if (is_there(path, folder, beside[i]))
+                return path;
+        }
     }
-    if (is_there(path, QUARRY_LIBDIR, "") || (length > 0 && is_there(path, dirname(self), "lib/")))
-        return path;
-    return LIBRARY;
+    return is_there(path, QUARRY_LIBDIR, "") ? path : LIBRARY;
 }
 
 /* ---- the environment ---- */
@@ -113,6 +114,12 @@ struct wishes {
     char *options;
 };
 
+/* The option's value; "-s=x" means what "-sx" does. */
+static const char *optional(const char *without)
+{
+    return optarg == NULL ? without : optarg + (*optarg == '=');
+}
+
 static void add_option(struct wishes *wishes, const char *option)
 {
     char *both = NULL;
@@ -152,8 +159,8 @@ int run_command(int argc, char **argv)
     struct wishes wishes = {0};
     for (int option; (option = getopt_long(argc, argv, "+s::p::o:nh", options, NULL)) != -1;) {
         switch (option) {
-        case 's': wishes.stats = optarg != NULL ? optarg : "text"; break;
-        case 'p': wishes.profile = optarg != NULL ? optarg : ""; break;
+        case 's': wishes.stats = optional("text"); break;
+        case 'p': wishes.profile = optional(""); break;
         case 'o': add_option(&wishes, optarg); break;
         case 'O': wishes.only = optarg; break;
         case 'l': wishes.library = optarg; break;

@@ -55,23 +55,38 @@ static uint64_t root_by_symbol(struct target *target, const struct mapping *mapp
     return is_root(target, address) ? address : 0;
 }
 
-/* In the data of a file, which are relocated and so have been written to. */
+/*
+ * The bytes look like a root. A page of the file that two segments share is mapped twice, and only one of them has been relocated: the
+ * other's pointers lead nowhere.
+ */
+static bool seems_root(struct target *target, const char *bytes)
+{
+    struct qyi_root root;
+    struct qyi_extent extent;
+    memcpy(&root, bytes, sizeof root);
+    if (memcmp(root.magic, QYI_ROOT_MAGIC, sizeof root.magic) != 0)
+        return false;
+    if (root.version != QYI_ROOT_VERSION) /* it will be told of */
+        return root.version != 0 && root.version < 1000;
+    return target_read(target, &extent, (uint64_t)root.part[0], sizeof extent);
+}
+
+/* In the data of a file. */
 static uint64_t root_by_magic(struct target *target, const char *path)
 {
     uint64_t found = 0;
-    static const size_t PART_BYTES = 64 << 10;
+    enum { PART_BYTES = 64 << 10, STEP_BYTES = PART_BYTES - 512 }; /* parts overlap, for what lies across */
+    static_assert(sizeof(struct qyi_root) <= PART_BYTES - STEP_BYTES, "a root is in one of them as a whole");
     char *part = malloc(PART_BYTES);
     for (size_t i = 0; i < target->mapping_count && found == 0 && part != NULL; i++) {
         const struct mapping *mapping = &target->mappings[i];
         if (mapping->path == NULL || strcmp(mapping->path, path) != 0)
             continue;
-        for (uint64_t at = mapping->start; at < mapping->end && found == 0; at += PART_BYTES) {
+        for (uint64_t at = mapping->start; at < mapping->end && found == 0; at += STEP_BYTES) {
             const uint64_t rest = mapping->end - at;
             const size_t got = target->read(target, part, at, rest < PART_BYTES ? rest : PART_BYTES);
             for (size_t k = 0; k + sizeof(struct qyi_root) <= got && found == 0; k += 8) {
-                const struct qyi_root *root = (const struct qyi_root *)(part + k);
-                if (memcmp(root->magic, QYI_ROOT_MAGIC, sizeof root->magic) == 0 && root->version != 0 &&
-                    root->version < 1000 && root->root_bytes >= 64 && root->root_bytes < PART_BYTES)
+                if (seems_root(target, part + k))
                     found = at + k;
             }
         }

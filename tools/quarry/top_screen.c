@@ -10,7 +10,7 @@
 #include <curses.h>
 #include <string.h>
 
-enum { PAGE_BYTES = 64 << 10, HEAD_LINES_MOST = 8 };
+enum { PAGE_BYTES = 64 << 10 };
 
 static void leave(void)
 {
@@ -18,33 +18,28 @@ static void leave(void)
         endwin();
 }
 
-/* The head stays, the table scrolls below it. */
-static void draw(const struct top *top, unsigned *scrolled)
+/* Lines up to the empty one stay, and the table's title; its rows scroll. */
+static void draw(const struct top *top, unsigned scrolled)
 {
     static char buffer[PAGE_BYTES];
     struct qyi_text text = {.start = buffer, .capacity = sizeof buffer - 1, .fd = -1};
-    top_put(&text, top);
-    text.start[text.length] = '\0';
-    erase();
+    enum { HEAD, TABLE_TITLE, ROWS } part = HEAD;
     int line = 0;
-    unsigned skip = 0;
-    bool in_table = false;
+    top_put(&text, top);
+    buffer[text.length] = '\0';
+    erase();
     for (char *at = buffer, *end; (end = strchr(at, '\n')) != NULL && line < LINES; at = end + 1) {
         *end = '\0';
-        if (skip > 0) {
-            skip--;
+        if (part == ROWS && scrolled > 0) {
+            scrolled--;
             continue;
         }
-        const bool title = line == 0 || (in_table && *scrolled != UINT32_MAX && skip == 0 && at[-1] == '\0' && at[-2] == '\0');
-        if (title)
-            attron(A_BOLD);
+        attrset(line == 0 || part == TABLE_TITLE ? A_BOLD : A_NORMAL);
         mvaddnstr(line++, 0, at, -1);
-        if (title)
-            attroff(A_BOLD);
-        if (in_table && title)
-            skip = *scrolled;
-        if (at == end)
-            in_table = true;
+        if (part == TABLE_TITLE)
+            part = ROWS;
+        else if (part == HEAD && at == end)
+            part = TABLE_TITLE;
     }
     refresh();
 }
@@ -78,7 +73,7 @@ bool top_run_screen(struct top *top)
     unsigned scrolled = 0;
     for (;;) {
         top->columns = (unsigned)COLS;
-        draw(top, &scrolled);
+        draw(top, scrolled);
         timeout((int)(top->interval_s * 1000));
         const int key = getch();
         if (!take_key(top, key, &scrolled))
