@@ -21,7 +21,12 @@ blackbox_scripts = \
 	tests/options_stats.sh \
 	tests/options_unknown.sh \
 	tests/options_value.sh \
+	tests/prof_broken.sh \
+	tests/prof_convert.sh \
+	tests/prof_diff.sh \
 	tests/readme_example.sh \
+	tests/report_page.sh \
+	tests/report_picture.sh \
 	tests/reports_files.sh \
 	tests/reports_json.sh \
 	tests/reports_prom.sh \
@@ -366,6 +371,9 @@ EXTRA_DIST += \
 	tests/memory_returned.h \
 	tests/options.sh \
 	tests/references.h \
+	tests/report.sh \
+	tests/report_check.py \
+	tests/report_fixture.py \
 	tests/reports-lib.sh \
 	tests/reports_check.py \
 	tests/sandbox.h \
