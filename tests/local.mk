@@ -24,7 +24,12 @@ blackbox_scripts = \
 	tests/profile_formats.sh \
 	tests/profile_probes.sh \
 	tests/profile_process.sh \
+	tests/prof_broken.sh \
+	tests/prof_convert.sh \
+	tests/prof_diff.sh \
 	tests/readme_example.sh \
+	tests/report_page.sh \
+	tests/report_picture.sh \
 	tests/reports_files.sh \
 	tests/reports_json.sh \
 	tests/reports_prom.sh \
@@ -377,6 +382,9 @@ EXTRA_DIST += \
 	tests/options.sh \
 	tests/profile.sh \
 	tests/references.h \
+	tests/report.sh \
+	tests/report_check.py \
+	tests/report_fixture.py \
 	tests/reports-lib.sh \
 	tests/reports_check.py \
 	tests/check_states.sh \
