@@ -59,7 +59,8 @@ static struct {
 static bool take_own_descriptors(int fd)
 {
     enum { SYS_CLOSE_RANGE = 436, UNSHARE = 1 << 1 }; /* Linux 5.9; the numbers are the same everywhere */
-    if (syscall(SYS_CLOSE_RANGE, 0u, (unsigned)fd - 1, UNSHARE) == 0) {
+    /* the socket has the number 0 if the program was started without a standard input */
+    if (syscall(SYS_CLOSE_RANGE, fd == 0 ? 1u : 0u, fd == 0 ? ~0u : (unsigned)fd - 1, UNSHARE) == 0) {
         syscall(SYS_CLOSE_RANGE, (unsigned)fd + 1, ~0u, 0);
     } else {
         struct rlimit limit = {0};

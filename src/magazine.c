@@ -212,6 +212,12 @@ static bool meter(struct qyi_magazines *mine, struct qyi_meter *meter, unsigned 
     struct qyi_magazine *from = &mine->magazine[class];
     struct qyi_magazine *to = &mine->metered[class];
     const size_t wanted = qyi_min(most, qyi_meter_slot_count(class));
+    if (QYI_UNLIKELY(to->slots == NULL)) { /* under the lock: one without the other would look full to a forked child */
+        qyi_fork_check();
+        qyi_lock(&mine->heap->lock);
+        to->slots = to->top = qyi_meter_slots(meter, class);
+        qyi_unlock(&mine->heap->lock);
+    }
     size_t held = (size_t)(from->top - from->slots);
     if (held < wanted / 4 + 1 && !stock(mine, class, wanted))
         return false;
@@ -219,7 +225,6 @@ static bool meter(struct qyi_magazines *mine, struct qyi_meter *meter, unsigned 
     /* In this order, for a fork may come from between in another thread: at worst the child loses blocks. */
     from->top -= held;
     atomic_signal_fence(memory_order_release);
-    to->slots = qyi_meter_slots(meter, class);
     memcpy(to->slots, from->top, held * sizeof(void *));
     atomic_signal_fence(memory_order_release);
     to->top = to->slots + held;

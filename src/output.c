@@ -250,6 +250,7 @@ static const char *reason_of(int error)
     switch (error) {
     case EACCES:
     case EPERM: return "permission denied";
+    case EBUSY: return "another report is being written";
     case EDQUOT: return "the quota is used up";
     case EEXIST: return "the names for the time of writing (.tmp-PID) are all taken";
     case EFBIG: return "it would be larger than the limit for files";

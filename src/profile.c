@@ -55,9 +55,9 @@ static void in_child(void)
 }
 
 /* False: there is no profile, or somebody writes one and does not end, or it is this thread, interrupted. */
-static bool begin(void)
+static bool take_turn(void)
 {
-    if (!qyi_is_profiling() || qyi_lock_is_mine(&reports.lock))
+    if (!qyi_is_profiling() || qyi_lock_is_mine(&reports.lock) || qyi_sample_is_mine())
         return false;
     unsigned tries = LOCK_TRY_COUNT;
     while (!qyi_lock_try(&reports.lock)) {
@@ -73,6 +73,16 @@ static bool begin(void)
     }
     qyi_modules_list(reports.modules);
     return true;
+}
+
+/* False: there will be no report, and what it was to be written to is not whole. */
+static bool begin(struct qyi_text *text)
+{
+    if (take_turn())
+        return true;
+    text->failed = true;
+    text->error = EBUSY;
+    return false;
 }
 
 static void end(void)
@@ -134,7 +144,7 @@ static uint64_t objects(struct qyi_weight weight)
 void qyi_profile_put_pprof(struct qyi_text *text)
 {
     struct timespec now;
-    if (!begin())
+    if (!begin(text))
         return;
     qyi_sample_pin();
     clock_gettime(CLOCK_REALTIME, &now);
@@ -182,7 +192,7 @@ void qyi_profile_put_legacy(struct qyi_text *text)
 {
     struct qyi_stack_values values;
     struct qyi_sample_totals totals;
-    if (!begin())
+    if (!begin(text))
         return;
     qyi_sample_totals(&totals);
     qyi_put(text, "heap profile: ");
@@ -207,7 +217,7 @@ void qyi_profile_put_legacy(struct qyi_text *text)
 void qyi_profile_put_collapsed(struct qyi_text *text)
 {
     struct qyi_stack_values values;
-    if (!begin())
+    if (!begin(text))
         return;
     for (const struct qyi_stack *stack = qyi_sample_stacks(); stack != NULL; stack = stack->older) {
         qyi_sample_read(stack, &values);
@@ -272,7 +282,7 @@ void qyi_profile_put_leaks(struct qyi_text *text)
 {
     struct qyi_sample_totals totals;
     struct qyi_stack_values values;
-    if (!begin())
+    if (!begin(text))
         return;
     qyi_sample_totals(&totals);
     qyi_put(text, "quarry: heap profile: about ");
@@ -324,6 +334,7 @@ static bool write_output(const char *pattern, const char *reason, void (*put)(st
         put(&text);
         qyi_text_flush(&text);
         qyi_text_unguard(&guard, &text);
+        output.error = text.error;
         written = qyi_output_commit(&output, !text.failed);
     }
     if (disabled)

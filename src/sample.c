@@ -431,6 +431,11 @@ void qyi_sample_resized(void *from, size_t from_bytes, void *to, size_t bytes)
 
 /* ---- reports ---- */
 
+bool qyi_sample_is_mine(void)
+{
+    return qyi_lock_is_mine(&profile.lock);
+}
+
 void qyi_sample_totals(struct qyi_sample_totals *totals)
 {
     qyi_lock(&profile.lock);

@@ -36,6 +36,9 @@ void qyi_sample_resized(void *from, size_t from_bytes, void *to, size_t bytes);
 
 /* ---- the tables, for reports ---- */
 
+/* This thread is changing them: a signal handler has interrupted it, and must not ask. */
+bool qyi_sample_is_mine(void);
+
 /* Estimates: what the samples stand for. Objects in 1/1024. */
 struct qyi_weight {
     uint64_t objects;

@@ -13,7 +13,9 @@
  * I3  The handler stores a number and wakes the thread; it calls nothing that is not safe in a handler.
  * I4  A signal that would end the program still does: after the dump, or, where there is no thread (in a forked child), or when it comes
  *     a second time, at once. A handler that the program installs takes the place of ours.
- * I5  The thread does not keep a process alive whose other threads have ended.
+ * I5  The thread does not keep a process alive whose other threads have ended, and is never its last: the one that lasts runs what is
+ *     registered for exit, and needs the program's descriptors for it. So the thread ends before main does, when main leaves by
+ *     pthread_exit.
  */
 #include "watch.h"
 
@@ -50,6 +52,10 @@ static const size_t PEAK_STEP_BYTES = (size_t)4 << 20; /* ... and by this */
 static struct {
     _Atomic pid_t runs_in;               /* the process that the thread runs in, or did before a fork */
     _Atomic uint32_t bell;               /* the signal that has come, or WAITING */
+    _Atomic bool main_left;              /* there is no thread from then on */
+    _Atomic bool joinable;               /* `thread` is this process's */
+    pthread_t thread;
+    pthread_key_t key;                   /* main's */
     uint64_t (*others)(uint64_t now_ms); /* who used the tick before us */
     /* the thread's */
     uint64_t interval_ms, peak_ms, look_ms; /* when they are due */
@@ -251,7 +257,7 @@ static void *watch_main(void *unused)
             pause_ms = qyi_min(pause_ms, qyi_max(1, watch.interval_ms - now_ms));
         qyi_os_futex_wait_until(&watch.bell, WAITING, qyi_os_now_ns() + pause_ms * 1000000);
         answer_signal();
-    } while (look_around(qyi_os_now_ms()));
+    } while (!atomic_load_explicit(&watch.main_left, memory_order_relaxed) && look_around(qyi_os_now_ms()));
     atomic_store_explicit(&watch.runs_in, 0, memory_order_relaxed);
     return NULL;
 }
@@ -259,17 +265,17 @@ static void *watch_main(void *unused)
 static bool create_thread(void)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     if (pthread_attr_init(&attributes) != 0)
         return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int error = pthread_create(&thread, &attributes, watch_main, NULL);
+    int error = pthread_create(&watch.thread, &attributes, watch_main, NULL);
     if (error == EINVAL) { /* the program's thread-local variables alone are larger */
         pthread_attr_setstacksize(&attributes, 64 * (size_t)STACK_BYTES);
-        error = pthread_create(&thread, &attributes, watch_main, NULL);
+        error = pthread_create(&watch.thread, &attributes, watch_main, NULL);
     }
     pthread_attr_destroy(&attributes);
+    /* release: pairs with the acquire in main_ends */
+    atomic_store_explicit(&watch.joinable, error == 0, memory_order_release);
     return error == 0;
 }
 
@@ -277,6 +283,8 @@ static bool create_thread(void)
 static void start_thread(void)
 {
     pid_t none = 0;
+    if (atomic_load_explicit(&watch.main_left, memory_order_relaxed))
+        return;
     /* elects one; what it hands to the thread goes by way of pthread_create */
     if (!atomic_compare_exchange_strong_explicit(&watch.runs_in, &none, getpid(), memory_order_relaxed,
                                                  memory_order_relaxed))
@@ -295,6 +303,17 @@ static void start_thread(void)
     errno = saved_errno;
 }
 
+/* Main leaves by pthread_exit, and others go on: I5. */
+static void main_ends(void *unused)
+{
+    (void)unused;
+    atomic_store_explicit(&watch.main_left, true, memory_order_relaxed);
+    if (!atomic_exchange_explicit(&watch.joinable, false, memory_order_acquire))
+        return;
+    qyi_os_futex_wake(&watch.bell, 1);
+    pthread_join(watch.thread, NULL);
+}
+
 /* In the slow paths of malloc, now and then. */
 static uint64_t tick(uint64_t now_ms)
 {
@@ -306,6 +325,8 @@ static uint64_t tick(uint64_t now_ms)
 
 static void in_child(void)
 {
+    atomic_store_explicit(&watch.joinable, false, memory_order_relaxed);
+    atomic_store_explicit(&watch.main_left, false, memory_order_relaxed);
     atomic_store_explicit(&watch.runs_in, 0, memory_order_relaxed);
 }
 
@@ -316,6 +337,8 @@ static QYI_COLD void begin(void)
     watch.others = atomic_load_explicit(&qyi_reclaim_watcher, memory_order_acquire);
     atomic_store_explicit(&qyi_reclaim_watcher, tick, memory_order_release); /* pairs with the acquire in reclaim.c */
     qyi_fork_add_hook(in_child);
+    if (qyi_os_is_main_thread() && pthread_key_create(&watch.key, main_ends) == 0)
+        pthread_setspecific(watch.key, &watch);
     start_thread();
     if (qyi_options.stats_signal != 0)
         install_handler((int)qyi_options.stats_signal);

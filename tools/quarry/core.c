@@ -82,7 +82,7 @@ static size_t read_file(const struct target *target, void *copy, uint64_t addres
         if (core->file_path == NULL || strcmp(core->file_path, mapping->path) != 0) {
             if (core->file_fd >= 0)
                 close(core->file_fd);
-            core->file_fd = open(mapping->path, O_RDONLY | O_CLOEXEC);
+            core->file_fd = open_regular(mapping->path);
             core->file_path = mapping->path;
         }
         return core->file_fd < 0 ? 0
@@ -251,7 +251,7 @@ struct target *core_open(const char *path)
         fail("out of memory");
     struct stat status;
     core->file_fd = -1;
-    core->fd = open(path, O_RDONLY | O_CLOEXEC);
+    core->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (core->fd < 0 && errno == ENOENT)
         fail("there is no process and no file \"%s\"", path);
     if (core->fd < 0 || fstat(core->fd, &status) != 0)
@@ -270,7 +270,7 @@ struct target *core_open(const char *path)
     char *name;
     if (asprintf(&name, "core file %s (%s)", path, target->program) < 0)
         fail("out of memory");
-    target->name = name;
+    target_set_name(target, name);
     return target;
 }
 

@@ -167,6 +167,7 @@ void html_put(FILE *page, const char *format, ...)
             fprintf(page, "%.1f%%", whole == 0 ? 0 : 100.0 * (double)part / (double)whole);
             break;
         }
+        case 'u': fprintf(page, "%" PRIu64, va_arg(arguments, uint64_t)); break;
         case 'd': fprintf(page, "%d", va_arg(arguments, int)); break;
         case 'f': fprintf(page, "%.6g", va_arg(arguments, double)); break;
         case 's': fputs(va_arg(arguments, const char *), page); break; /* ours, not a file's */

@@ -18,7 +18,7 @@ void html_text(FILE *page, const char *text);
 void html_json(FILE *page, const char *text);
 
 /* The same as text with references like printf's: %t text (escaped), %b bytes ("1.5 MiB"), %n number ("1,234"),
-   %p percent of two uint64_t ("12.3%"), %d int, %f double as "%.4g", %%. Everything else is copied. */
+   %p percent of two uint64_t ("12.3%"), %u uint64_t without commas, %d int, %f double as "%.6g", %%. Everything else is copied. */
 void html_put(FILE *page, const char *format, ...);
 
 /* "1.5 MiB" in a buffer of the caller's. */

@@ -40,6 +40,7 @@ enum {
     LOOKS_MAX = 20,
     STEADY_READS_MAX = 1000,
     STARTS_MAX = 30,
+    HEAPS_MAX = 1 << 20, /* ids that heap.c has room for */
 };
 
 static const char STARTS_VARIABLE[] = "QUARRY_COMMAND_STARTS";
@@ -76,26 +77,30 @@ static _Noreturn void fail_unreadable(struct target *target, const char *what)
     fail("%s: cannot read %s", target->name, what);
 }
 
+static _Noreturn void fail_layout(const struct target *target, const struct qyi_root *root)
+{
+    const uint32_t theirs = root->library_version;
+    fail(
+        "%s uses Quarry %u.%u.%u as this command does, but one that was built otherwise: use the command that came with it",
+        target->name, theirs / 10000, theirs / 100 % 100, theirs % 100);
+}
+
 static void read_root(struct target *target)
 {
     image.root_address = target_find_root(target);
     const size_t got = target->read(target, &image.root, image.root_address, sizeof image.root);
-    const uint32_t theirs = image.root.library_version;
     switch (qyi_root_fits(&image.root, got)) {
     case QYI_ROOT_FITS: break;
     case QYI_ROOT_NONE: fail_unreadable(target, "qy_root");
     case QYI_ROOT_OTHER_VERSION: fail_version(target, &image.root);
-    case QYI_ROOT_OTHER_LAYOUT:
-        fail(
-            "%s uses Quarry %u.%u.%u as this command does, but one that was built otherwise: use the command that came with it",
-            target->name, theirs / 10000, theirs / 100 % 100, theirs % 100);
+    case QYI_ROOT_OTHER_LAYOUT: fail_layout(target, &image.root);
     }
     for (unsigned i = 0; i < QYI_ROOT_PART_COUNT; i++) {
         const uint64_t at = (uint64_t)image.root.part[i];
         if (at != 0 && !target_read(target, &image.part[i], at, sizeof image.part[i]))
             fail_unreadable(target, "qy_root's parts");
         if (at != 0 && qy_root.part[i] != NULL && image.part[i].bytes != qy_root.part[i]->bytes)
-            fail_version(target, &image.root);
+            fail_layout(target, &image.root);
     }
 }
 
@@ -153,7 +158,8 @@ static bool covers(uint64_t address)
 static bool bring(uint64_t address)
 {
     const uint64_t page = address & ~(qyi_os_page_bytes - 1);
-    uint64_t at = address & ~(uint64_t)(WINDOW_BYTES - 1);
+    uint64_t at =
+        qyi_max(address & ~(uint64_t)(WINDOW_BYTES - 1), image.base); /* a broken base may be inside of a window */
     const uint64_t end = qyi_min(at + WINDOW_BYTES, image.base + image.bytes);
     if (mprotect((void *)at, end - at, PROT_READ | PROT_WRITE) != 0) /* NOLINT(performance-no-int-to-ptr) */
         return false;
@@ -173,7 +179,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
     (void)context;
     const int saved_errno = errno;
     const uint64_t address = (uint64_t)info->si_addr;
-    const bool absent = info->si_code == SEGV_ACCERR || info->si_code == SEGV_MAPERR;
+    /* SIGBUS has other reasons with the same numbers, which a copy does not remove */
+    const bool absent = number == SIGSEGV && (info->si_code == SEGV_ACCERR || info->si_code == SEGV_MAPERR);
     if (absent && covers(address) && bring(address)) {
         errno = saved_errno;
         return;
@@ -242,11 +249,19 @@ static bool refresh(struct target *target)
     return true;
 }
 
-/* I2. Heaps are never freed. */
-static void unlock_heaps(void)
+/* I2. Heaps are never freed. False: the registry is broken; a lock that is not in the image is memory of ours, and is not written. */
+static bool unlock_heaps(void)
 {
-    for (uint32_t id = 1; id <= qyi_heap_count(); id++)
-        qyi_heap_by_id(id)->lock = (struct qyi_lock){0};
+    const uint32_t count = qyi_heap_count();
+    if (count >= HEAPS_MAX)
+        return false;
+    for (uint32_t id = 1; id <= count; id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (!covers((uint64_t)heap) || !covers((uint64_t)heap + sizeof *heap - 1))
+            return false;
+        heap->lock = (struct qyi_lock){0};
+    }
+    return true;
 }
 
 /* Whether the sums of the region, read without its lock, can be true. */
@@ -279,8 +294,7 @@ void image_look(struct target *target, void (*look)(void *context), void *contex
             fail("%s has another region of memory now: it has executed another program", target->name);
         if (sigsetjmp(image.give_up, 1) == 0) {
             image.looking = true;
-            unlock_heaps();
-            const bool plausible = is_plausible();
+            const bool plausible = unlock_heaps() && is_plausible();
             if (plausible)
                 look(context);
             image.looking = false;

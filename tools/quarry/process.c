@@ -64,8 +64,8 @@ const char *process_refusal(pid_t pid)
     switch (yama_scope()) {
     case 0: return "it may not be looked into (it has privileges, or has asked not to be dumped): be root";
     case 1:
-        return "the system lets only parents look into a process (kernel.yama.ptrace_scope is 1): be root, start it by \"quarry run\" "
-               "with live:page, or set kernel.yama.ptrace_scope to 0";
+        return "the system lets only parents look into a process (kernel.yama.ptrace_scope is 1): be root, "
+               "or set kernel.yama.ptrace_scope to 0";
     case 2: return "the system lets only root look into a process (kernel.yama.ptrace_scope is 2)";
     default: return "the system lets nobody look into a process (kernel.yama.ptrace_scope is 3)";
     }
@@ -148,6 +148,17 @@ void process_read_mappings(struct target *target)
         fail("%s has no memory of its own: it is the kernel's", target->name);
 }
 
+int open_regular(const char *path)
+{
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 int process_open_file(const struct target *target, const struct mapping *mapping)
 {
     char path[PATH_BYTES];
@@ -155,15 +166,15 @@ int process_open_file(const struct target *target, const struct mapping *mapping
     if (!target->is_core) {
         /* The very file, even if it has been replaced; takes privileges. */
         snprintf(path, sizeof path, "/proc/%d/map_files/%lx-%lx", target->pid, mapping->start, mapping->end);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = open_regular(path);
         if (fd < 0) { /* by its name, where that means something */
             char *inside = NULL;
             if (asprintf(&inside, "/proc/%d/root%s", target->pid, mapping->path) > 0)
-                fd = open(inside, O_RDONLY | O_CLOEXEC);
+                fd = open_regular(inside);
             free(inside);
         }
     }
-    return fd >= 0 ? fd : open(mapping->path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 ? fd : open_regular(mapping->path);
 }
 
 /* ---- memory ---- */
@@ -218,7 +229,7 @@ struct target *process_open(pid_t pid)
     char *name;
     if (asprintf(&name, "process %d (%s)", pid, target->program) < 0)
         fail("out of memory");
-    target->name = name;
+    target_set_name(target, name);
     process_read_mappings(target);
     target_check_alive(target);
     return target;

@@ -68,7 +68,7 @@ static void put_text(const struct profile *profile, int type, const struct tree 
     sorted_sums = sums;
     qsort(order, count, sizeof *order, compare_rows);
     for (size_t i = 0; i < tree->count; i++)
-        all += tree->self[i];
+        all = (int64_t)((uint64_t)all + (uint64_t)tree->self[i]);
     fprintf(out, "%s, %s%s: %" PRId64 " in all\n", profile->types[type].name, profile->types[type].unit,
             difference ? ", difference" : "", all);
     if (count != 0)

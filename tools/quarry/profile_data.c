@@ -87,6 +87,16 @@ static void move_location(const struct difference *difference, struct profile_lo
             return;
         }
     }
+    /* outside of its mapping, as some profiles have no limits: the same file will do, and join_mappings has kept one */
+    for (size_t i = 0; i < profile->mapping_count; i++) {
+        const struct profile_mapping *mapping = &profile->mappings[i];
+        if (strcmp(mapping->file, location->mapping->file) == 0 &&
+            strcmp(mapping->build_id, location->mapping->build_id) == 0) {
+            location->mapping = mapping;
+            location->address = mapping->start + (offset - mapping->offset);
+            return;
+        }
+    }
 }
 
 static void subtract_sample(struct difference *difference, const struct profile *from,

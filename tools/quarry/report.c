@@ -157,7 +157,7 @@ static void put_whose(FILE *page, const struct report *report)
         return;
     }
     const char *reason = json_string_value(json_object_get(stats->root, "reason"));
-    html_put(page, "<span>pid %f</span>", (double)stats->pid);
+    html_put(page, "<span>pid %u</span>", stats->pid);
     if (reason != NULL)
         html_put(page, "<span>%s%t</span>", strcmp(reason, "exit") == 0 ? "at " : "", reason);
     if (stats->time_ms != 0) {
@@ -215,8 +215,8 @@ static void put_files(FILE *page, const struct report *report)
     for (size_t i = 0; i < report->stats_count; i++) {
         const struct report_stats *stats = &report->stats[i];
         const char *program = json_string_value(json_object_get(stats->root, "program"));
-        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">statistics</td><td class=\"l\">%t</td><td>%f</td><td class=\"l\">", stats->path,
-                 program == NULL ? "" : program, (double)stats->pid);
+        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">statistics</td><td class=\"l\">%t</td><td>%u</td><td class=\"l\">", stats->path,
+                 program == NULL ? "" : program, stats->pid);
         put_time(page, stats->time_ms);
         html_put(page, "</td></tr>\n");
     }

@@ -70,7 +70,7 @@ static void add_difference(void)
     for (size_t node = 0; node < tree->count; node++) {
         int64_t *self = &tree->self[node * tree->width];
         self[view.change] = (int64_t)((uint64_t)self[0] - (uint64_t)self[view.old]);
-        self[view.changed] = self[view.change] < 0 ? -self[view.change] : self[view.change];
+        self[view.changed] = self[view.change] < 0 ? (int64_t)-(uint64_t)self[view.change] : self[view.change];
     }
 }
 

@@ -287,7 +287,7 @@ void report_put_threads(FILE *page, const struct report *report)
         if (tid == 0)
             html_put(page, "<td data-v=\"0\">\xe2\x80\x93</td>");
         else
-            html_put(page, "<td data-v=\"%f\">%f</td>", (double)tid, (double)tid);
+            html_put(page, "<td data-v=\"%u\">%u</td>", tid, tid);
         html_put(page, "<td class=\"l\">%t</td>", state == NULL ? "" : state);
         put_number(page, report_number(row, NULL, "calls"), "");
         put_number(page, report_number(row, NULL, "live"), "");

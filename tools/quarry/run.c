@@ -144,7 +144,11 @@ static void apply(const struct wishes *wishes)
         add("QUARRY_OPTIONS", ",", wishes->options, false);
     if (wishes->library != NULL && access(wishes->library, R_OK) != 0)
         fail("%s: %s", wishes->library, strerror(errno));
-    add("LD_PRELOAD", ":", wishes->library != NULL ? wishes->library : find_library(), true);
+    /* the loader looks elsewhere for a name without a folder */
+    char *here =
+        wishes->library != NULL && strchr(wishes->library, '/') == NULL ? realpath(wishes->library, NULL) : NULL;
+    add("LD_PRELOAD", ":", here != NULL ? here : wishes->library != NULL ? wishes->library : find_library(), true);
+    free(here);
 }
 
 int run_command(int argc, char **argv)

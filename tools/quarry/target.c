@@ -31,6 +31,15 @@ struct target *target_open_process(const char *command, const char *argument)
     return process_open((pid_t)pid);
 }
 
+void target_set_name(struct target *target, char *name)
+{
+    for (char *at = name; *at != '\0'; at++) {
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+    }
+    target->name = name;
+}
+
 bool target_read(struct target *target, void *copy, uint64_t address, size_t bytes)
 {
     return target->read(target, copy, address, bytes) == bytes;
@@ -85,6 +94,8 @@ static uint64_t root_by_magic(struct target *target, const char *path)
         for (uint64_t at = mapping->start; at < mapping->end && found == 0; at += STEP_BYTES) {
             const uint64_t rest = mapping->end - at;
             const size_t got = target->read(target, part, at, rest < PART_BYTES ? rest : PART_BYTES);
+            if (got == 0) /* a core file may claim any length */
+                break;
             for (size_t k = 0; k + sizeof(struct qyi_root) <= got && found == 0; k += 8) {
                 if (seems_root(target, part + k))
                     found = at + k;

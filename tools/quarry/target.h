@@ -34,6 +34,9 @@ struct target *target_open(const char *argument);
 /* The same, but core files are refused, for command. */
 struct target *target_open_process(const char *command, const char *argument);
 
+/* Take the name, without what a terminal would obey: a process chooses what it is called. */
+void target_set_name(struct target *target, char *name);
+
 /* All of it or nothing. */
 bool target_read(struct target *target, void *copy, uint64_t address, size_t bytes);
 
@@ -46,6 +49,9 @@ uint64_t target_find_root(struct target *target);
 /* ---- process.c ---- */
 
 struct target *process_open(pid_t pid);
+
+/* Open a file whose name the target has chosen: no pipe that nobody writes to, no device. -1 if it cannot be had. */
+int open_regular(const char *path);
 
 /* Read the list of mappings again. */
 void process_read_mappings(struct target *target);

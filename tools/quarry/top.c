@@ -155,7 +155,8 @@ static void put_history_line(struct qyi_text *text, const struct top *top, const
     const struct numbers *now = top->now;
     const unsigned columns =
         (unsigned)qyi_max(top->columns, LABEL_COLUMN + 16 + HISTORY_COLUMNS_LEAST) - LABEL_COLUMN - 16;
-    const uint64_t end = now->history[now->history_count - 1].time_ms + 1;
+    const uint64_t end =
+        qyi_max(now->history[now->history_count - 1].time_ms, now->history[now->history_count - 1].time_ms + 1);
     uint64_t column_most[512] = {0};
     uint64_t most = present;
     const unsigned count = (unsigned)qyi_min(columns, 512);
@@ -333,11 +334,28 @@ void top_put(struct qyi_text *text, const struct top *top)
         put_threads(text, top);
 }
 
+struct qyi_text top_page(const struct top *top)
+{
+    static char *buffer;
+    static size_t capacity = PAGE_BYTES;
+    for (;; capacity *= 2) { /* one line for each thread */
+        if (buffer == NULL && (buffer = malloc(capacity)) == NULL)
+            fail("out of memory");
+        struct qyi_text text = {.start = buffer, .capacity = capacity - 1, .fd = -1};
+        top_put(&text, top);
+        if (!text.failed) {
+            buffer[text.length] = '\0';
+            return text;
+        }
+        free(buffer);
+        buffer = NULL;
+    }
+}
+
 /* ---- the command ---- */
 
 static void run_batch(struct top *top, uint64_t pages)
 {
-    static char buffer[PAGE_BYTES];
     for (uint64_t page = 0; page < pages; page++) {
         if (page != 0) {
             const struct timespec pause = {.tv_sec = (time_t)top->interval_s,
@@ -347,8 +365,7 @@ static void run_batch(struct top *top, uint64_t pages)
             putchar('\n');
         }
         top_take(top);
-        struct qyi_text text = {.start = buffer, .capacity = sizeof buffer, .fd = -1};
-        top_put(&text, top);
+        const struct qyi_text text = top_page(top);
         if (fwrite(text.start, 1, text.length, stdout) != text.length || fflush(stdout) != 0)
             return; /* nobody reads it any more; main says so */
     }

@@ -28,6 +28,9 @@ void top_take(struct top *top);
 /* Put the page: lines that end with a newline. */
 void top_put(struct qyi_text *text, const struct top *top);
 
+/* The page in a buffer of as many bytes as it takes, with a NUL behind it; until the next call. */
+struct qyi_text top_page(const struct top *top);
+
 /* On the terminal, until the user has seen enough. False: this command was built without a library for terminals. */
 bool top_run_screen(struct top *top);
 

@@ -10,8 +10,6 @@
 #include <curses.h>
 #include <string.h>
 
-enum { PAGE_BYTES = 64 << 10 };
-
 static void leave(void)
 {
     if (!isendwin())
@@ -21,14 +19,10 @@ static void leave(void)
 /* Lines up to the empty one stay, and the table's title; its rows scroll. */
 static void draw(const struct top *top, unsigned scrolled)
 {
-    static char buffer[PAGE_BYTES];
-    struct qyi_text text = {.start = buffer, .capacity = sizeof buffer - 1, .fd = -1};
     enum { HEAD, TABLE_TITLE, ROWS } part = HEAD;
     int line = 0;
-    top_put(&text, top);
-    buffer[text.length] = '\0';
     erase();
-    for (char *at = buffer, *end; (end = strchr(at, '\n')) != NULL && line < LINES; at = end + 1) {
+    for (char *at = top_page(top).start, *end; (end = strchr(at, '\n')) != NULL && line < LINES; at = end + 1) {
         *end = '\0';
         if (part == ROWS && scrolled > 0) {
             scrolled--;

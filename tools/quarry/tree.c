@@ -176,9 +176,10 @@ struct tree_sum *tree_sums(const struct tree *tree, size_t column)
     memset(open, 0, words * sizeof *open);
     for (uint32_t node = 0, left;;) {
         const uint32_t name = tree->nodes[node].name;
-        sums[name].self += tree->self[node * tree->width + column];
+        sums[name].self = (int64_t)((uint64_t)sums[name].self + (uint64_t)tree->self[node * tree->width + column]);
         if (open[name]++ == 0)
-            sums[name].total += tree->total[node * tree->width + column];
+            sums[name].total =
+                (int64_t)((uint64_t)sums[name].total + (uint64_t)tree->total[node * tree->width + column]);
         const uint32_t next = next_node(tree, node, &left);
         for (uint32_t leaving = node; left > 0; left--, leaving = tree->nodes[leaving].parent)
             open[tree->nodes[leaving].name]--;
