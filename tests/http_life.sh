@@ -111,6 +111,18 @@ if grep -v "^quarry: http: another process serves unix:$WORK/sock$" pipe.err; th
 [ ! -e sock ] || [ -S sock ] || fail "the socket is none"
 rm -f sock
 
+# Started without a standard input, the socket may get its number.
+(
+    exec <&-
+    env LD_PRELOAD="$QUARRY_LIB" QUARRY_OPTIONS="http:unix:$WORK/sock" sleep 30 &
+    echo $! >closed.pid
+)
+track_pid "$(cat closed.pid)"
+wait_until 15 get / --unix-socket sock >/dev/null 2>&1 || fail "nothing is served without a standard input"
+kill "$(cat closed.pid)"
+wait_until 15 gone "$(cat closed.pid)" || fail "it does not end"
+rm -f sock
+
 # Ten at once on a path that is left over: one serves, nine say so.
 serve left "unix:$WORK/sock" "$TARGET" wait
 kill -KILL "$STARTED_PID"

@@ -57,6 +57,13 @@ rm "$folder"/*.prof
 run QUARRY_PROF=1:/nowhere/x "$program"
 [ "$(wc -l <"$folder/err")" -eq 1 ] && grep -q '/nowhere/x' "$folder/err" || fail "expected one line about /nowhere/x"
 
+# The same where a file cannot grow: there is none in the end, and it is said.
+(
+    ulimit -f 1
+    run QUARRY_OPTIONS=prof_rate:4K "$program"
+) 2>/dev/null || true
+[ "$(grep -c 'larger than the limit' "$folder/err")" -eq 1 ] || fail "a profile that is not written is not told of"
+
 # Bad values cost a line each.
 run QUARRY_PROF=yes QUARRY_OPTIONS=prof_rate:0,prof_format:svg "$program"
 [ "$(wc -l <"$folder/err")" -eq 3 ] || fail "expected three complaints"

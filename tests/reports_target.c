@@ -112,6 +112,7 @@ int main(int argc, char **argv)
         pthread_exit(NULL);
     } else if (strcmp(way, "main-leaves") == 0) {
         bb_start(await_go, NULL);
+        printf("buffered\n"); /* until the last thread writes it out */
         pthread_exit(NULL);
     } else if (strcmp(way, "close-all") == 0) {
         close_all(0);

@@ -66,12 +66,13 @@ target json:end stats_signal:TERM fork-term || fail "a forked child does not end
 target json:child stats_interval:1 fork-until || fail "the child has no dumps"
 valid child child.*
 
-# The thread does not keep a process alive whose others have ended.
+# The thread does not keep a process alive whose others have ended, and is not the last, which writes out what is buffered.
 start_target json:left stats_interval:100,stats_signal:USR1 main-leaves
 wait_until 20 test "$(threads "$STARTED_PID")" -ge 1
 touch go
 wait "$STARTED_PID" || fail "status $?"
 valid reason=exit left
+grep -q '^buffered$' out.log || fail "what was buffered is lost"
 rm go
 
 # It has no descriptors among those of the program, and all signals are blocked in it.
