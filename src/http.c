@@ -27,7 +27,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -193,26 +192,6 @@ static void in_child(void)
                           memory_order_relaxed); /* it may have its parent's number, in a namespace of its own */
 }
 
-/* 0, or why there is no thread. */
-static int create_thread(void)
-{
-    sigset_t all;
-    sigset_t before;
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error != 0)
-        return error;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    error = pthread_create(&http.thread, &attributes, thread_main, NULL);
-    if (error == EINVAL) /* the program's thread-local variables alone are larger */
-        error = pthread_create(&http.thread, NULL, thread_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 /* 0: it serves. */
 static int start_thread(void)
 {
@@ -220,7 +199,7 @@ static int start_thread(void)
     if (error == 0)
         error = pthread_setspecific(http.key, &http);
     if (error == 0)
-        error = create_thread();
+        error = qyi_os_thread(&http.thread, STACK_BYTES, thread_main);
     if (error != 0)
         return error;
     /* acquire: pairs with the release in thread_main */

@@ -257,7 +257,7 @@ static void put_history(struct qyi_text *text, bool *first)
         close_group(text, &inner, "}");
     }
     close_group(text, first, "]");
-    atomic_store_explicit(&user, 0, memory_order_release);
+    atomic_store_explicit(&user, 0, memory_order_release); /* pairs with the acquire above, of the next user */
 }
 
 static void put_map(struct qyi_text *text, bool *first)

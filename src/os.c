@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
+#include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -337,4 +337,25 @@ bool qyi_os_barrier_others(void)
     /* Whether a forked child inherits the registration is not documented. */
     return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
            (qyi_os_barrier_prepare() && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED));
+}
+
+int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(void *))
+{
+    const int saved_errno = errno;
+    sigset_t all;
+    sigset_t before;
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error == 0) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pthread_attr_setstacksize(&attributes, stack_bytes);
+        error = pthread_create(thread, &attributes, thread_main, NULL);
+        if (error == EINVAL)
+            error = pthread_create(thread, NULL, thread_main, NULL);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        pthread_attr_destroy(&attributes);
+    }
+    errno = saved_errno;
+    return error;
 }

@@ -9,6 +9,8 @@
 
 #include "base.h"
 
+#include <pthread.h>
+
 /* Bytes of a page; known after qyi_os_init. */
 extern QYI_HIDDEN size_t qyi_os_page_bytes;
 
@@ -110,5 +112,11 @@ uint64_t qyi_os_now_ns(void);
  */
 bool qyi_os_barrier_prepare(void);
 bool qyi_os_barrier_others(void);
+
+/*
+ * A thread of the library's own, joinable, with all signals blocked. 0, or the error. The stack is as small as asked for, unless the
+ * program's thread-local variables alone are larger.
+ */
+int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(void *));
 
 #endif

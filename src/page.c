@@ -204,7 +204,7 @@ void qyi_page_update(void)
         return;
     /* Or it was this thread, which forked in a signal handler: then it goes on with the parent's page, when we are done. */
     update(qyi_os_now_ms(), writer != 0);
-    atomic_store_explicit(&page.writer, 0, memory_order_release);
+    atomic_store_explicit(&page.writer, 0, memory_order_release); /* pairs with the acquire above, of the next writer */
 }
 
 /* ---- the tick ---- */

@@ -24,7 +24,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 enum {
@@ -111,20 +110,10 @@ static void start_background(void)
     if (!qyi_options.background || atomic_exchange_explicit(&reclaim.background, true, memory_order_relaxed))
         return;
     const int saved_errno = errno;
-    qyi_fork_register();
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
     pthread_t thread;
-    if (pthread_attr_init(&attributes) == 0) {
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        pthread_attr_setstacksize(&attributes, BACKGROUND_STACK_BYTES);
-        pthread_create(&thread, &attributes, background_main, NULL); /* refused: the program's own ticks must do */
-        pthread_attr_destroy(&attributes);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    qyi_fork_register();
+    if (qyi_os_thread(&thread, BACKGROUND_STACK_BYTES, background_main) == 0)
+        pthread_detach(thread); /* refused: the program's own ticks must do */
     errno = saved_errno;
 }
 
@@ -141,6 +130,7 @@ static void limit_dirty(uint64_t now_ms)
 
 static QYI_NOINLINE void watch(uint64_t now_ms)
 {
+    /* acquire: pairs with the releases of those who put themselves there */
     uint64_t (*watcher)(uint64_t) = atomic_load_explicit(&qyi_reclaim_watcher, memory_order_acquire);
     uint64_t due = atomic_load_explicit(&reclaim.next_watch_ms, memory_order_relaxed);
     /* acquire, and release below: one thread at a time, which sees what the last one did */

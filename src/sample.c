@@ -445,7 +445,7 @@ void qyi_sample_totals(struct qyi_sample_totals *totals)
 
 const struct qyi_stack *qyi_sample_stacks(void)
 {
-    return atomic_load_explicit(&profile.newest, memory_order_acquire);
+    return atomic_load_explicit(&profile.newest, memory_order_acquire); /* pairs with the release in stack_of */
 }
 
 void qyi_sample_read(const struct qyi_stack *stack, struct qyi_stack_values *values)
@@ -463,7 +463,7 @@ void qyi_sample_read(const struct qyi_stack *stack, struct qyi_stack_values *val
 
 uint32_t qyi_sample_place_count(void)
 {
-    return atomic_load_explicit(&profile.place_count, memory_order_acquire);
+    return atomic_load_explicit(&profile.place_count, memory_order_acquire); /* pairs with the release in place_of */
 }
 
 uintptr_t qyi_sample_place(uint32_t number)

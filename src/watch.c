@@ -262,23 +262,6 @@ static void *watch_main(void *unused)
     return NULL;
 }
 
-static bool create_thread(void)
-{
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes) != 0)
-        return false;
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int error = pthread_create(&watch.thread, &attributes, watch_main, NULL);
-    if (error == EINVAL) { /* the program's thread-local variables alone are larger */
-        pthread_attr_setstacksize(&attributes, 64 * (size_t)STACK_BYTES);
-        error = pthread_create(&watch.thread, &attributes, watch_main, NULL);
-    }
-    pthread_attr_destroy(&attributes);
-    /* release: pairs with the acquire in main_ends */
-    atomic_store_explicit(&watch.joinable, error == 0, memory_order_release);
-    return error == 0;
-}
-
 /* Unless it runs. Refused: the next tick tries again. */
 static void start_thread(void)
 {
@@ -293,13 +276,10 @@ static void start_thread(void)
     qyi_fork_register();
     watch.interval_ms = 0;
     watch.kept_count = 0; /* those of a parent are its own */
-    sigset_t all;
-    sigset_t mask;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);
-    if (!create_thread())
+    if (qyi_os_thread(&watch.thread, STACK_BYTES, watch_main) == 0)
+        atomic_store_explicit(&watch.joinable, true, memory_order_release); /* pairs with the acquire in main_ends */
+    else
         atomic_store_explicit(&watch.runs_in, 0, memory_order_relaxed);
-    pthread_sigmask(SIG_SETMASK, &mask, NULL);
     errno = saved_errno;
 }
 
@@ -308,6 +288,7 @@ static void main_ends(void *unused)
 {
     (void)unused;
     atomic_store_explicit(&watch.main_left, true, memory_order_relaxed);
+    /* acquire: pairs with the release in start_thread, so that `thread` is there */
     if (!atomic_exchange_explicit(&watch.joinable, false, memory_order_acquire))
         return;
     qyi_os_futex_wake(&watch.bell, 1);
