@@ -20,6 +20,7 @@
 #include "remote.h"
 #include "sample.h"
 #include "sizeclass.h"
+#include "slab.h"
 #include "thread.h"
 #include "track.h"
 
@@ -196,6 +197,14 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
 }
 
 /* The usual case at once: another thread's block, freed by a thread that is in full swing. */
+/* A block of a slab with blocks in the heap profile. */
+QYI_INLINE bool may_be_sampled(const void *p, uint64_t entry)
+{
+    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+    struct qyi_slab *slab = qyi_slab_at(granule - qyi_entry_offset(entry));
+    return (atomic_load_explicit(&slab->sampled_hashes, memory_order_relaxed) & qyi_slab_sampled_bit(p)) != 0;
+}
+
 QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
 {
     if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0)) {
@@ -203,7 +212,8 @@ QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
             qyi_pooled_end(qyi_pooled_of(p, entry), p);
             return;
         }
-        qyi_sample_freed(p);
+        if (may_be_sampled(p, entry))
+            qyi_sample_freed(p);
     }
     entry &= ~QYI_ENTRY_SLAB_FLAGS;
     if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {

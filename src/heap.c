@@ -143,7 +143,7 @@ struct qyi_heap *qyi_heap_adopt(void)
 static void add_past_calls(struct qyi_magazines *magazines)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        const uint64_t calls = qyi_magazines_calls(magazines, class);
+        const uint64_t calls = magazines->magazine[class].calls;
         if (calls != 0) /* relaxed: a counter */
             atomic_fetch_add_explicit(&qyi_heap_past_calls[class], calls, memory_order_relaxed);
     }
@@ -531,7 +531,7 @@ bool qyi_heap_count_slab(uint32_t granule)
 
 /* ---- the heap profile ---- */
 
-void qyi_heap_sample_slab(uint32_t granule, bool more)
+void qyi_heap_sample_slab(uint32_t granule, const void *block, bool more)
 {
     for (;;) {
         const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
@@ -542,6 +542,10 @@ void qyi_heap_sample_slab(uint32_t granule, bool more)
         if (found) {
             struct qyi_slab *slab = qyi_slab_at(granule);
             slab->sampled = (uint16_t)(slab->sampled + (more ? 1 : -(slab->sampled != 0)));
+            uint64_t hashes = atomic_load_explicit(&slab->sampled_hashes, memory_order_relaxed);
+            hashes = slab->sampled == 0 ? 0 : more ? hashes | qyi_slab_sampled_bit(block) : hashes;
+            /* relaxed: nobody looks for a block's bit but whoever frees it, and that happens after this */
+            atomic_store_explicit(&slab->sampled_hashes, hashes, memory_order_relaxed);
             const uint64_t wanted = slab->sampled != 0 ? entry | QYI_ENTRY_SAMPLED : entry & ~QYI_ENTRY_SAMPLED;
             if (wanted != entry)
                 qyi_run_set_entries(granule, qyi_classes[slab->class].granule_count, wanted);

@@ -116,10 +116,10 @@ void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
 bool qyi_heap_count_slab(uint32_t granule);
 
 /*
- * Any thread that owns a live block of the slab at this first granule: one more, or one less, of the slab's blocks is in the heap
- * profile. While there are any, its entries have the sampled flag. Takes the owner's lock.
+ * Any thread that owns this live block, in the slab at this first granule: it is in the heap profile now, or no more. While a slab has
+ * such blocks, its entries have the sampled flag. Takes the owner's lock.
  */
-void qyi_heap_sample_slab(uint32_t granule, bool more);
+void qyi_heap_sample_slab(uint32_t granule, const void *block, bool more);
 
 /* Any thread: the slab at this first granule has news for its owner. */
 void qyi_heap_notify(uint32_t owner, uint32_t granule);

@@ -6,8 +6,8 @@
  *                       `-> stack               sums: allocated, live, live at the peak
  *
  * A block belongs to whoever allocates or frees it, so nobody asks for its sample while it is being made or removed. That lets free
- * look into the bucket without the lock: if there is nothing, the block has no sample. In a slab with the sampled flag, that is the
- * answer for nearly all blocks.
+ * look for it without the lock. Its slab's entries lack the sampled flag, its bit is missing in the slab's sampled_hashes, or its
+ * bucket is empty: it has no sample. For nearly all blocks, one of these is the answer.
  *
  * Peak. When the sum of what is live exceeds all that it has been, a new peak begins, and what every stack has live now is what it has
  * at the peak. Nothing is copied: a stack saves its number when it is first touched after a peak began (`peak` tells), and
@@ -298,7 +298,7 @@ static void mark_slab(const void *p, bool more)
     const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
     const uint64_t entry = qyi_entry(granule);
     if ((entry & QYI_ENTRY_LARGE) == 0)
-        qyi_heap_sample_slab(granule - qyi_entry_offset(entry), more);
+        qyi_heap_sample_slab(granule - qyi_entry_offset(entry), p, more);
 }
 
 /* The thread's memory of stacks; NULL: it has none. */

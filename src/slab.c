@@ -60,6 +60,7 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
     struct qyi_slab *slab = qyi_slab_at(granule);
     memset(slab, 0, offsetof(struct qyi_slab, pending)); /* the rest is zero: see qyi_slab_delete */
     slab->class = (uint8_t)class;
+    atomic_store_explicit(&slab->sampled_hashes, 0, memory_order_relaxed); /* a profile may have lost samples */
     return slab;
 }
 

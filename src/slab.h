@@ -40,6 +40,7 @@ struct qyi_slab {
         pending; /* blocks announced since the owner last looked; from 0 to more: goes on the notify list */
     _Atomic uint32_t notify_next; /* first granule of the next slab on the notify list */
     _Atomic uint64_t remote_inline[QYI_WORDS_INLINE];
+    _Atomic uint64_t sampled_hashes; /* bit h: a block that hashes to h may be in the heap profile; the others are not */
 };
 
 static_assert(sizeof(struct qyi_slab) <= QYI_RECORD_BYTES, "a slab's record is a granule's record");
@@ -50,6 +51,12 @@ static_assert(QYI_WORDS_MAX <= 64, "a bit of words per word of free");
 QYI_INLINE struct qyi_slab *qyi_slab_at(uint32_t granule)
 {
     return qyi_granule_record(granule);
+}
+
+/* The bit of a block in its slab's sampled_hashes. */
+QYI_INLINE uint64_t qyi_slab_sampled_bit(const void *p)
+{
+    return (uint64_t)1 << ((uintptr_t)p / QYI_STEP_BYTES * 0x9e3779b97f4a7c15 >> 58);
 }
 
 QYI_INLINE uint64_t qyi_owner_key(uint32_t owner)
