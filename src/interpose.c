@@ -41,12 +41,13 @@ QYI_HIDDEN const char qyi_interposes = 1;
  * mixed.
  */
 
-QYI_EXPORT void *malloc(size_t bytes)
+/* Aligned: where the borders of cache lines fall in it makes up to 9 % of a pair. The same for free and new. */
+QYI_EXPORT QYI_LINE_ALIGNED void *malloc(size_t bytes)
 {
     return qyi_malloc(bytes);
 }
 
-QYI_EXPORT QYI_NOINLINE void free(void *p)
+QYI_EXPORT QYI_LINE_ALIGNED QYI_NOINLINE void free(void *p)
 {
     qyi_free(p);
 }
@@ -265,7 +266,7 @@ static QYI_COLD void *aligned_new_or_null(size_t bytes, size_t align, const void
     return theirs == NULL ? NULL : theirs(bytes, align, nothrow);
 }
 
-QYI_EXPORT void *_Znwm(size_t bytes)
+QYI_EXPORT QYI_LINE_ALIGNED void *_Znwm(size_t bytes)
 {
     void *p = qyi_malloc(bytes);
     return QYI_LIKELY(p != NULL) ? p : new_or_throw(bytes, 1);

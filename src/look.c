@@ -5,7 +5,6 @@
 
 #include "large.h"
 #include "magazine.h"
-#include "meter.h"
 #include "remote.h"
 #include "slab.h"
 
@@ -39,21 +38,28 @@ QYI_RACY bool qyi_look_has_magazines(const struct qyi_heap *heap)
     return !seen->idle || seen->loaded;
 }
 
+/* As qyi_magazines_calls. While the owner is changing both parts of the number, calls is 0, or due changes: then again. */
+static QYI_RACY uint64_t calls_of(const volatile struct qyi_magazines *magazines, unsigned class)
+{
+    if (qyi_class_is_common(class))
+        return magazines->magazine[class].calls;
+    uint64_t calls, due;
+    unsigned tries = 100;
+    do {
+        due = magazines->due[class];
+        calls = magazines->magazine[class].calls;
+    } while ((magazines->due[class] != due || (calls == 0 && due != 0)) && --tries != 0);
+    return calls + due;
+}
+
 QYI_RACY struct qyi_look_magazine qyi_look_magazine(const struct qyi_heap *heap, unsigned class)
 {
     const volatile struct qyi_magazine *magazine = &heap->magazines->magazine[class];
     void **slots = magazine->slots;
     void **top = magazine->top;
-    struct qyi_look_magazine seen = {.calls = qyi_magazines_calls(heap->magazines, class)};
+    struct qyi_look_magazine seen = {.calls = calls_of(heap->magazines, class)};
     if (slots != NULL && top > slots)
         seen.held = qyi_min((size_t)(top - slots), qyi_classes[class].slots_max);
-    if (qyi_class_is_common(class))
-        return seen;
-    const volatile struct qyi_magazine *metered = &heap->magazines->metered[class];
-    slots = metered->slots;
-    top = metered->top;
-    if (slots != NULL && top > slots)
-        seen.held += qyi_min((size_t)(top - slots), QYI_METERED_MAX);
     return seen;
 }
 

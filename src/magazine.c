@@ -51,13 +51,6 @@ void qyi_magazine_init(void)
                                             qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
 }
 
-void qyi_magazine_meter(void)
-{
-    for (size_t i = 0; i < sizeof qyi_magazine_offset / sizeof qyi_magazine_offset[0]; i++)
-        qyi_magazine_offset[i] = (uint16_t)(offsetof(struct qyi_magazines, metered) +
-                                            qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
-}
-
 void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint32_t heap_id)
 {
     mine->key = (uint64_t)heap_id << QYI_ENTRY_OWNER_SHIFT;
@@ -148,10 +141,10 @@ static unsigned take(struct qyi_magazines *mine, unsigned class, void **top, uns
     return taken;
 }
 
-static void *refill(struct qyi_magazines *mine, unsigned class)
+/* False: out of memory. */
+static bool refill(struct qyi_magazines *mine, unsigned class)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
-    void *block = NULL;
     qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     mine->refills++;
@@ -165,112 +158,61 @@ static void *refill(struct qyi_magazines *mine, unsigned class)
     magazine->top = slots + got;
     if (qyi_class_is_common(class))
         mine->common_bytes += (size_t)got * qyi_classes[class].bytes;
-    (void)qyi_magazine_pop(magazine, &block);
     qyi_unlock(&mine->heap->lock);
-    return block;
+    return got != 0;
+}
+
+/* A block, whose call is not counted yet. */
+static void *take_uncounted(struct qyi_magazines *mine, unsigned class, bool *slow)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    *slow = magazine->top == magazine->slots;
+    if (*slow && !refill(mine, class))
+        return NULL;
+    if (qyi_class_is_common(class))
+        mine->common_bytes -= qyi_classes[class].bytes;
+    return *--magazine->top;
 }
 
 void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow)
 {
-    void *block;
-    *slow = !qyi_magazine_pop(&mine->magazine[class], &block);
-    if (*slow && (block = refill(mine, class)) == NULL)
-        return NULL;
-    if (qyi_class_is_common(class))
-        mine->common_bytes -= qyi_classes[class].bytes;
+    void *block = take_uncounted(mine, class, slow);
+    if (block != NULL)
+        mine->magazine[class].calls++;
     return block;
 }
 
 /* ---- the heap profile ---- */
 
-/* Bring more blocks into the class's magazine, up to wanted. True: there are some. */
-static bool stock(struct qyi_magazines *mine, unsigned class, size_t wanted)
+/* Which call of the class is to be sampled next; calls counts up to it. */
+static void set_due(struct qyi_magazines *mine, unsigned class)
 {
-    struct qyi_magazine *magazine = &mine->magazine[class];
-    qyi_fork_check();
-    qyi_lock(&mine->heap->lock);
-    mine->refills++;
-    const bool grown = adapt(mine, class);
-    const unsigned capacity = mine->growth[class].capacity;
-    wanted = qyi_min(wanted, grown ? capacity : qyi_max((capacity + 1u) / 2, qyi_classes[class].refill_max));
-    wanted = qyi_min(wanted, capacity);
-    const size_t held = (size_t)(magazine->top - magazine->slots);
-    if (held < wanted) {
-        void **end = magazine->slots + wanted;
-        const unsigned got = take(mine, class, end, (unsigned)(wanted - held));
-        if (got < wanted - held)
-            memmove(magazine->top, end - got, got * sizeof(void *));
-        magazine->top += got;
-    }
-    qyi_unlock(&mine->heap->lock);
-    return magazine->top != magazine->slots;
-}
-
-/* A metered magazine is empty: let so many blocks pass as a point is not among, see meter.c. False: there are none. */
-static bool meter(struct qyi_magazines *mine, struct qyi_meter *meter, unsigned class, size_t most)
-{
-    struct qyi_magazine *from = &mine->magazine[class];
-    struct qyi_magazine *to = &mine->metered[class];
-    const size_t wanted = qyi_min(most, qyi_meter_slot_count(class));
-    if (QYI_UNLIKELY(to->slots == NULL)) { /* under the lock: one without the other would look full to a forked child */
-        qyi_fork_check();
-        qyi_lock(&mine->heap->lock);
-        to->slots = to->top = qyi_meter_slots(meter, class);
-        qyi_unlock(&mine->heap->lock);
-    }
-    size_t held = (size_t)(from->top - from->slots);
-    if (held < wanted / 4 + 1 && !stock(mine, class, wanted))
-        return false;
-    held = qyi_min((size_t)(from->top - from->slots), wanted);
-    /* In this order, for a fork may come from between in another thread: at worst the child loses blocks. */
-    from->top -= held;
-    atomic_signal_fence(memory_order_release);
-    memcpy(to->slots, from->top, held * sizeof(void *));
-    atomic_signal_fence(memory_order_release);
-    to->top = to->slots + held;
-    meter->left_of[class] -= held * qyi_classes[class].bytes;
-    mine->growth[class].used = true;
-    return true;
+    const uint64_t more = qyi_meter_calls(mine->heap, qyi_classes[class].bytes);
+    mine->due[class] = qyi_magazines_calls(mine, class) + more;
+    mine->magazine[class].calls = -more;
 }
 
 void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled)
 {
-    void *block;
-    *slow = *sampled = false;
-    if (qyi_magazine_pop(&mine->metered[class], &block))
-        return block;
-    struct qyi_meter *own = qyi_meter_of(mine->heap);
-    if (own == NULL)
-        return qyi_magazines_take(mine, class, slow);
-    if (own->left_of[class] == 0)
-        own->left_of[class] = qyi_meter_draw(own);
-    const uint64_t left = own->left_of[class];
-    if (left <= qyi_classes[class].bytes) {
-        block = qyi_magazines_take(mine, class, slow);
-        if (block == NULL)
-            return NULL;
-        own->left_of[class] = qyi_meter_draw(own);
-        *sampled = true;
-        return block;
-    }
-    const uint64_t refills = mine->refills;
-    const bool filled = meter(mine, own, class, (left - 1) / qyi_classes[class].bytes);
-    *slow = mine->refills != refills;
-    return filled && qyi_magazine_pop(&mine->metered[class], &block) ? block : NULL;
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    if (mine->due[class] == 0)
+        set_due(mine, class);
+    const bool counted = magazine->calls == 0; /* by the fast path */
+    void *block = take_uncounted(mine, class, slow);
+    *sampled = block != NULL && (counted || ++magazine->calls == 0);
+    if (*sampled)
+        set_due(mine, class);
+    else if (counted)
+        magazine->calls--; /* the next call is due */
+    return block;
 }
 
-/* Give a metered magazine's blocks back, which have not been allocated after all. The caller holds the heap's lock. */
-static void flush_metered(struct qyi_magazines *mine, unsigned class)
+void qyi_magazines_meter(struct qyi_magazines *mine)
 {
-    struct qyi_magazine *metered = &mine->metered[class];
-    const size_t count = (size_t)(metered->top - metered->slots);
-    if (count == 0)
-        return;
-    struct qyi_heap *source = lock_source(mine, class);
-    qyi_heap_put(source, class, metered->slots, count);
-    unlock_source(mine, source);
-    metered->top = metered->slots;
-    mine->heap->meter->left_of[class] += count * qyi_classes[class].bytes;
+    for (unsigned class = 0; class < QYI_OWN_CLASS_COUNT; class++) {
+        if (mine->magazine[class].calls != 0)
+            set_due(mine, class);
+    }
 }
 
 /* ---- giving back ---- */
@@ -332,18 +274,10 @@ bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
     return slow;
 }
 
-/* Give the blocks of one magazine back. The caller holds the heap's lock. */
-static void flush_one(struct qyi_magazines *mine, unsigned class)
-{
-    flush_lower(mine, class, SIZE_MAX);
-    if (!qyi_class_is_common(class))
-        flush_metered(mine, class);
-}
-
 static void flush_all(struct qyi_magazines *mine)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
-        flush_one(mine, class);
+        flush_lower(mine, class, SIZE_MAX);
 }
 
 void qyi_magazines_flush(struct qyi_magazines *mine)
@@ -392,7 +326,7 @@ void qyi_magazines_sweep(struct qyi_magazines *mine)
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         struct qyi_magazine_growth *growth = &mine->growth[class];
         if (!growth->used) {
-            flush_one(mine, class);
+            flush_lower(mine, class, SIZE_MAX);
             qyi_heap_trim_class(mine->heap, class);
         }
         growth->used = false;

@@ -4,8 +4,9 @@
  *     sentinel  slots[0]  ...  block  block  block   |             |  capacity
  *       NULL                                         ^ top         ^ limit
  *
- * malloc takes top[-1], free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no
- * access to the block or to its slab. A thread without magazines is taken to have them at the region's base, where there
+ * malloc takes top[-1] and counts, free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no
+ * access to the block or to its slab. With the heap profile, the count is negative, and reaches 0 with the call that is to be sampled
+ * (meter.h); the test for it costs malloc an instruction, and saves the profile from a malloc of its own. A thread without magazines is taken to have them at the region's base, where there
  * are zeros: every magazine of these is empty and full at once, and their key matches no block, so the fast paths need no
  * test of their own for that state.
  */
@@ -23,7 +24,7 @@ struct qyi_magazine {
     void **top;
     void **limit;
     void **slots;
-    uint64_t calls; /* blocks handed out; frees are derived from it */
+    uint64_t calls; /* blocks handed out, less magazines.due; frees are derived from it */
 };
 
 static_assert(sizeof(struct qyi_magazine) == 1 << QYI_ENTRY_CLASS_SHIFT,
@@ -47,8 +48,8 @@ struct qyi_magazines {
     struct qyi_heap *heap;
     size_t room_bytes; /* by how much the magazines may still grow, in bytes of blocks */
     struct qyi_magazine magazine[QYI_CLASS_COUNT];
-    struct qyi_magazine metered[QYI_OWN_CLASS_COUNT]; /* for the heap profile, see qyi_magazines_take_metered */
     struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
+    uint64_t due[QYI_OWN_CLASS_COUNT]; /* which call of the class belongs into the heap profile next; 0: not known */
     size_t common_bytes;       /* held in magazines of common classes */
     uint64_t slow_calls;       /* the clock is looked at once in a while */
     _Atomic bool flush_wanted; /* another thread asks for everything to be given back */
@@ -93,9 +94,6 @@ extern QYI_HIDDEN uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES 
 /* Fill in the table of offsets. */
 void qyi_magazine_init(void);
 
-/* From here on malloc takes from metered magazines. */
-void qyi_magazine_meter(void);
-
 QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
 {
     size_t offset = qyi_my_offset + qyi_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
@@ -103,14 +101,17 @@ QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
     return (struct qyi_magazine *)(qyi_region.base + offset); /* NOLINT(performance-no-int-to-ptr) */
 }
 
-/* False when the magazine is empty. */
+/* False when the magazine is empty, or the call is to be sampled: then it is counted already, and calls is 0. */
 QYI_INLINE bool qyi_magazine_pop(struct qyi_magazine *magazine, void **block)
 {
     void **top = magazine->top;
-    if (QYI_UNLIKELY(top == magazine->slots))
+    if (QYI_UNLIKELY(top == magazine->slots) || QYI_UNLIKELY(++magazine->calls == 0))
         return false;
+#if defined(__x86_64__)
+    __asm__("subq $8, %0" : "+m"(magazine->top)::"cc"); /* one instruction; compilers make two of it */
+#else
     magazine->top = top - 1;
-    magazine->calls++;
+#endif
     *block = top[-1];
     return true;
 }
@@ -130,18 +131,16 @@ QYI_INLINE bool qyi_magazine_push(struct qyi_magazine *magazine, void *p)
  * refilled. */
 void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow);
 
-/*
- * With the heap profile, malloc takes from a magazine that free does not push to: what is in it has passed the meter, and needs no
- * sampling. It is filled here, from the class's other magazine, with as many blocks as lie before the next sample. So
- * every block passes exactly once, and the fast paths know nothing about it. A class of the threads' own. *sampled: the block belongs
- * into the profile.
- */
+/* The same with the heap profile, for a class of the threads' own. *sampled: the block belongs into the profile. */
 void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled);
 
+/* The profile begins: know of every class with calls which one is to be sampled. */
+void qyi_magazines_meter(struct qyi_magazines *mine);
+
 /* Blocks of the class that were handed out. */
-QYI_INLINE uint64_t qyi_magazines_calls(const volatile struct qyi_magazines *mine, unsigned class)
+QYI_INLINE uint64_t qyi_magazines_calls(const struct qyi_magazines *mine, unsigned class)
 {
-    return mine->magazine[class].calls + (qyi_class_is_common(class) ? 0 : mine->metered[class].calls);
+    return mine->magazine[class].calls + (qyi_class_is_common(class) ? 0 : mine->due[class]);
 }
 
 /* Take back a block of any class that belongs in a magazine of the thread. Aborts if it was freed just before. True: it

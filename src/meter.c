@@ -9,10 +9,9 @@
  *     left        the bytes to the next point; they are drawn from an exponential distribution
  *     block       left > bytes: left -= bytes, and it is not sampled; else it is, and left is drawn anew
  *
- * The distribution has no memory, so what is drawn at the end of a sampled block is as good as the true rest; and parts
- * of the line can be walked apart from each other, in any order: every class of a thread's own has a `left` for itself. That is
- * what makes it possible to let blocks pass in bulk before they are handed out (qyi_magazines_take_metered): were `left` shared,
- * the class that stops short of a point would leave it to whoever comes next. Blocks that come back unused go back on it.
+ * The distribution has no memory, so what is drawn at the end of a sampled block is as good as the true rest; and parts of the line
+ * can be walked apart from each other, in any order: every class of a thread's own is such a part. Its blocks are equal, so what is
+ * drawn is the number of the call that gets the next sampled one, and its magazine counts up to that (magazine.h).
  *
  * Natural logarithm and exponential are computed here: libm is a library of its own.
  */
@@ -28,7 +27,6 @@ size_t qyi_meter_rate;
 
 static struct {
     uint64_t seed;
-    uint16_t first_slot[QYI_OWN_CLASS_COUNT + 1]; /* of each class */
     struct qyi_lock lock;
     struct qyi_meter shared; /* of threads without magazines */
 } meters;
@@ -94,7 +92,8 @@ double qyi_meter_random(struct qyi_meter *meter)
     return (double)(next_random(&meter->random) >> 11) * RANDOM_UNIT;
 }
 
-uint64_t qyi_meter_draw(struct qyi_meter *meter)
+/* Bytes until the next sample: at least 1, mean qyi_meter_rate. */
+static uint64_t draw(struct qyi_meter *meter)
 {
     const double u = (double)((next_random(&meter->random) >> 11) + 1) * RANDOM_UNIT; /* more than 0, up to 1 */
     return (uint64_t)(minus_log(u) * (double)qyi_meter_rate) + 1;
@@ -103,12 +102,12 @@ uint64_t qyi_meter_draw(struct qyi_meter *meter)
 bool qyi_meter_pass(struct qyi_meter *meter, size_t bytes)
 {
     if (QYI_UNLIKELY(meter->left == 0))
-        meter->left = qyi_meter_draw(meter);
+        meter->left = draw(meter);
     if (QYI_LIKELY(meter->left > bytes)) {
         meter->left -= bytes;
         return false;
     }
-    meter->left = qyi_meter_draw(meter);
+    meter->left = draw(meter);
     return true;
 }
 
@@ -132,8 +131,7 @@ struct qyi_meter *qyi_meter_of(struct qyi_heap *heap)
 {
     if (QYI_LIKELY(heap->meter != NULL))
         return heap->meter;
-    struct qyi_meter *meter =
-        qyi_meta_take(sizeof *meter + meters.first_slot[QYI_OWN_CLASS_COUNT] * sizeof *meter->slots);
+    struct qyi_meter *meter = qyi_meta_take(sizeof *meter);
     if (meter == NULL)
         return NULL;
     seed_meter(meter, heap->id);
@@ -141,23 +139,16 @@ struct qyi_meter *qyi_meter_of(struct qyi_heap *heap)
     return meter;
 }
 
-void **qyi_meter_slots(struct qyi_meter *meter, unsigned class)
+uint64_t qyi_meter_calls(struct qyi_heap *heap, size_t bytes)
 {
-    return &meter->slots[meters.first_slot[class]];
-}
-
-unsigned qyi_meter_slot_count(unsigned class)
-{
-    return (unsigned)meters.first_slot[class + 1] - meters.first_slot[class];
+    static const uint64_t ASK_AGAIN = 1 << 20;
+    struct qyi_meter *meter = qyi_meter_of(heap);
+    return meter != NULL ? (draw(meter) - 1) / bytes + 1 : ASK_AGAIN;
 }
 
 void qyi_meter_start(size_t rate, uint64_t seed)
 {
     meters.seed = seed != 0 ? seed : qyi_os_random();
-    for (unsigned class = 0; class < QYI_OWN_CLASS_COUNT; class++) {
-        const size_t slots = qyi_min(QYI_METERED_BYTES / qyi_classes[class].bytes, QYI_METERED_MAX);
-        meters.first_slot[class + 1] = (uint16_t)(meters.first_slot[class] + slots);
-    }
     seed_meter(&meters.shared, 0);
     qyi_meter_rate = rate;
 }

@@ -10,16 +10,11 @@
 #include "lock.h"
 #include "sizeclass.h"
 
-/* Blocks that a metered magazine may hold: 16 KiB of them, and no more than this. */
-enum { QYI_METERED_BYTES = 16 << 10, QYI_METERED_MAX = 512 };
-
 /* Of a heap, for good: a thread that runs with the heap later goes on where the last one stopped. */
 struct qyi_meter {
-    uint64_t random;                    /* of the generator */
-    uint64_t left;                      /* bytes until the next sample among blocks of the common classes, and large ones */
-    uint64_t left_of[QYI_OWN_CLASS_COUNT]; /* the same for each class of a thread's own; 0: not drawn yet */
-    void *memory;                       /* of stacks, see unwind.h */
-    void *slots[];                      /* of the metered magazines */
+    uint64_t random; /* of the generator */
+    uint64_t left;   /* bytes until the next sample among blocks of the common classes, and large ones; 0: not drawn yet */
+    void *memory;    /* of stacks, see unwind.h */
 };
 
 /* Mean bytes between samples; 0: the profile is off. Set once, by qyi_meter_start. */
@@ -33,12 +28,8 @@ struct qyi_heap;
 /* The heap's meter, made now if need be; NULL: no memory. The caller is the heap's thread. */
 struct qyi_meter *qyi_meter_of(struct qyi_heap *heap);
 
-/* The slots of a class's metered magazine, and their number. */
-void **qyi_meter_slots(struct qyi_meter *meter, unsigned class);
-unsigned qyi_meter_slot_count(unsigned class);
-
-/* Bytes until the next sample: at least 1, mean qyi_meter_rate. */
-uint64_t qyi_meter_draw(struct qyi_meter *meter);
+/* Of blocks of this size that pass apart from all others: the number of the next one that is to be sampled, from 1. */
+uint64_t qyi_meter_calls(struct qyi_heap *heap, size_t bytes);
 
 /* A number from 0 up to, but not including, 1. */
 double qyi_meter_random(struct qyi_meter *meter);

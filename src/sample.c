@@ -548,6 +548,7 @@ QYI_ONCE bool qyi_sample_start(size_t rate, uint64_t seed)
     qyi_meter_start(rate, seed);
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         profile.class_weight[class] = weight_of(qyi_classes[class].bytes);
-    qyi_magazine_meter();
+    if (qyi_thread_is_attached())
+        qyi_magazines_meter(qyi_my_magazines());
     return true;
 }
