@@ -7,6 +7,7 @@ AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
 	tests/command_errors.sh \
+	tests/command_page.sh \
 	tests/command_redis.sh \
 	tests/command_run.sh \
 	tests/http_hostile.sh \
