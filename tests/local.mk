@@ -375,6 +375,7 @@ EXTRA_DIST += \
 	tests/run_preloaded.sh \
 	tests/run_test.sh \
 	tests/abort.h \
+	tests/atfork_early.h \
 	tests/blackbox.h \
 	tests/children.h \
 	tests/command.sh \
