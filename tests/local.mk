@@ -28,6 +28,7 @@ blackbox_scripts = \
 	tests/prof_broken.sh \
 	tests/prof_convert.sh \
 	tests/prof_diff.sh \
+	tests/prof_symbols.sh \
 	tests/readme_example.sh \
 	tests/report_page.sh \
 	tests/report_picture.sh \
