@@ -91,10 +91,10 @@ static bool replace(qy_builder *builder, size_t front, size_t bytes)
     return true;
 }
 
-/* Let the block, which is the builder's alone, grow to that size at least. False: unchanged, and ENOMEM. */
-static bool grow(qy_builder *builder, size_t bytes)
+/* Let the block, which is the builder's alone, grow to that size at least; front is the headroom, which stays. False: unchanged,
+ * and ENOMEM. */
+static bool grow(qy_builder *builder, size_t front, size_t bytes)
 {
-    const size_t front = qy_builder_headroom(builder);
     const size_t length = qy_builder_length(builder);
     const size_t size = block_bytes(bytes);
     char *base = size == 0 ? NULL : qyi_realloc(builder->floor, size);
@@ -105,6 +105,20 @@ static bool grow(qy_builder *builder, size_t bytes)
     builder->end = base + front + length;
     builder->limit = base + size;
     return true;
+}
+
+/* Replace or grow to what is wanted, which leaves room for more; or else to what is needed: the memory or its limits may be near their
+ * end. 0 or -1, as reserve. */
+static int provide(bool (*make)(qy_builder *builder, size_t front, size_t bytes), qy_builder *builder, size_t front,
+                   size_t needs, size_t wants)
+{
+    const int saved_errno = errno;
+    if (make(builder, front, qyi_max(needs, wants)))
+        return 0;
+    if (wants <= needs || !make(builder, front, needs))
+        return -1;
+    errno = saved_errno;
+    return 0;
 }
 
 static void move_contents(qy_builder *builder, char *to)
@@ -186,17 +200,20 @@ int qy_builder_reserve(qy_builder *builder, size_t bytes)
     bool alone;
     const size_t block = reclaim(builder, &alone);
     if (!alone)
-        return replace(builder, front, qyi_max(all, block)) ? 0 : -1;
+        return provide(replace, builder, front, all, block);
     /* Moving is worth it when it gives as much room as it moves; else many small appends would move the contents each time. */
     const size_t gain = qy_builder_headroom(builder) - front;
     const size_t doubled = 2 * block;
     if (gain >= length && all > block)
-        return replace(builder, front, qyi_max(all, doubled)) ? 0 : -1;
-    if (gain >= length) {
-        move_contents(builder, builder->floor + front);
+        return provide(replace, builder, front, all, doubled);
+    const int saved_errno = errno;
+    if (gain < length && provide(grow, builder, front + gain, all + gain, doubled) == 0)
         return 0;
-    }
-    return grow(builder, qyi_max(all + gain, doubled)) ? 0 : -1;
+    if (all > block)
+        return -1;
+    errno = saved_errno;
+    move_contents(builder, builder->floor + front); /* worth it, or the only way */
+    return 0;
 }
 
 int qy_builder_reserve_front(qy_builder *builder, size_t bytes)
@@ -214,8 +231,15 @@ int qy_builder_reserve_front(qy_builder *builder, size_t bytes)
         move_contents(builder, builder->start + front - qy_builder_headroom(builder));
         return 0;
     }
+    const int saved_errno = errno;
     const size_t all = needed(front, length, room);
-    return all != 0 && replace(builder, front, all) ? 0 : -1;
+    if (all != 0 && replace(builder, front, all))
+        return 0;
+    const size_t least = needed(bytes, length, room);
+    if (least == 0 || !replace(builder, bytes, least))
+        return -1;
+    errno = saved_errno;
+    return 0;
 }
 
 int qy_builder_commit(qy_builder *builder, size_t bytes)

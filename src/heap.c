@@ -518,8 +518,7 @@ bool qyi_heap_count_slab(uint32_t granule)
         /* A fork may have caught somebody between the flag and the opening: then it is done again. */
         if (done && ((entry & qyi_count_flag) == 0 || !qyi_counts_are_open(granule, class))) {
             qyi_counts_set(granule, class);
-            /* release: pairs with qyi_entry_acquire */
-            atomic_thread_fence(memory_order_release);
+            /* Its stores are releases, which pair with qyi_entry_acquire: who sees the flag sees what was set. */
             qyi_run_set_entries(granule, granules, (entry & ~QYI_ENTRY_HAS_CELLS) | qyi_count_flag);
             qyi_counts_open(granule, class);
         }

@@ -10,8 +10,7 @@
  * It allocates nothing, takes no signals, and waits for nobody: see http_answer.c.
  *
  * I1  Only the process that made the socket serves it and removes its path: children of fork have no such thread.
- * I2  The thread is never the last of the process: the one that lasts runs what is registered for exit, and needs the
- *     program's descriptors for it. So the thread ends before main does, when main leaves by pthread_exit.
+ * I2  The thread is never the last of the process: it ends before main does, when main leaves by pthread_exit.
  */
 #include "http.h"
 
@@ -26,19 +25,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     STACK_BYTES = 256 << 10,
-    LOOK_MS = 1000,           /* how long it may take to notice that main leaves */
-    SHORTAGE_NS = 100000000,  /* the pause when the system has no memory for a connection */
-    CLOSE_BY_ONE_MAX = 65536, /* where there is no other way */
+    LOOK_MS = 1000,          /* how long it may take to notice that main leaves */
+    SHORTAGE_NS = 100000000, /* the pause when the system has no memory for a connection */
 };
 
 enum state { STARTING, SERVING, REFUSED };
@@ -49,29 +44,15 @@ static struct {
     _Atomic bool ended;
     _Atomic pid_t owner; /* 0: nobody serves */
     pthread_t thread;
-    pthread_key_t key;
 } http;
 
 /* ---- the thread ---- */
 
-/* From here on this thread's descriptors are its own: the listening socket, also in place of the three standard ones. */
+/* The listening socket is also in place of the three standard ones. */
 static bool take_own_descriptors(int fd)
 {
-    enum { SYS_CLOSE_RANGE = 436, UNSHARE = 1 << 1 }; /* Linux 5.9; the numbers are the same everywhere */
-    /* the socket has the number 0 if the program was started without a standard input */
-    if (syscall(SYS_CLOSE_RANGE, fd == 0 ? 1u : 0u, fd == 0 ? ~0u : (unsigned)fd - 1, UNSHARE) == 0) {
-        syscall(SYS_CLOSE_RANGE, (unsigned)fd + 1, ~0u, 0);
-    } else {
-        struct rlimit limit = {0};
-        if (unshare(CLONE_FILES) != 0)
-            return false;
-        getrlimit(RLIMIT_NOFILE, &limit);
-        const int end = (int)qyi_min((size_t)limit.rlim_cur, CLOSE_BY_ONE_MAX);
-        for (int other = 0; other < end; other++) {
-            if (other != fd)
-                close(other);
-        }
-    }
+    if (!qyi_os_own_descriptors(fd))
+        return false;
     for (int standard = STDIN_FILENO; standard <= STDERR_FILENO; standard++) {
         if (standard != fd)
             dup3(fd, standard, O_CLOEXEC);
@@ -195,9 +176,7 @@ static void in_child(void)
 /* 0: it serves. */
 static int start_thread(void)
 {
-    int error = pthread_key_create(&http.key, main_ends);
-    if (error == 0)
-        error = pthread_setspecific(http.key, &http);
+    int error = qyi_os_at_main_end(main_ends);
     if (error == 0)
         error = qyi_os_thread(&http.thread, STACK_BYTES, thread_main);
     if (error != 0)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -28,6 +29,8 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+
+enum { CLOSE_BY_ONE_MAX = 65536 }; /* where there is no other way */
 
 size_t qyi_os_page_bytes = 4096;
 
@@ -358,4 +361,37 @@ int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(vo
     }
     errno = saved_errno;
     return error;
+}
+
+/* The kernel's copy of the table without what is to be closed, where it can do that (Linux 5.9); else a whole copy. */
+QYI_COLD bool qyi_os_own_descriptors(int kept)
+{
+    enum { SYS_CLOSE_RANGE = 436, UNSHARE = 1 << 1 }; /* the numbers are the same everywhere */
+    const int saved_errno = errno;
+    const unsigned above = (unsigned)kept + 1; /* 0 if none is kept */
+    if (syscall(SYS_CLOSE_RANGE, above, ~0u, UNSHARE) == 0) {
+        if (kept > 0)
+            syscall(SYS_CLOSE_RANGE, 0u, (unsigned)kept - 1, 0);
+    } else {
+        struct rlimit limit = {0};
+        if (unshare(CLONE_FILES) != 0) {
+            errno = saved_errno;
+            return false;
+        }
+        getrlimit(RLIMIT_NOFILE, &limit);
+        const int end = (int)qyi_min((size_t)limit.rlim_cur, CLOSE_BY_ONE_MAX);
+        for (int other = 0; other < end; other++) {
+            if (other != kept)
+                close(other);
+        }
+    }
+    errno = saved_errno;
+    return true;
+}
+
+QYI_COLD int qyi_os_at_main_end(void (*end)(void *something))
+{
+    pthread_key_t key;
+    const int error = pthread_key_create(&key, end);
+    return error != 0 ? error : pthread_setspecific(key, &qyi_os_page_bytes); /* anything but NULL */
 }

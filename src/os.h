@@ -119,4 +119,16 @@ bool qyi_os_barrier_others(void);
  */
 int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(void *));
 
+/*
+ * From here on the calling thread's descriptors are its own, and of the program's there is only this one, if it is not negative: what
+ * the program closes, counts on or runs out of is not the library's. False: the kernel cannot do that, and nothing has changed.
+ */
+bool qyi_os_own_descriptors(int kept);
+
+/*
+ * For main's thread: have end(something) called when it leaves by pthread_exit. A thread of the library's must not be the last of the
+ * process, which runs what is registered for exit, and needs the program's descriptors for it. 0, or the error.
+ */
+int qyi_os_at_main_end(void (*end)(void *something));
+
 #endif

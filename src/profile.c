@@ -281,7 +281,7 @@ static void put_leak(struct qyi_text *text, const struct qyi_stack *stack, const
 void qyi_profile_put_leaks(struct qyi_text *text)
 {
     struct qyi_sample_totals totals;
-    struct qyi_stack_values values;
+    struct qyi_stack_values values = {0};
     if (!begin(text))
         return;
     qyi_sample_totals(&totals);

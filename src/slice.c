@@ -150,6 +150,13 @@ qy_slice qy_slice_static(const void *bytes, size_t length)
 
 qy_slice qy_slice_foreign(void *p, size_t length, void (*release)(void *p, size_t length, void *context), void *context)
 {
+    if (length == 0) { /* nobody will own it */
+        const int saved_errno = errno;
+        if (release != NULL)
+            release(p, 0, context);
+        errno = saved_errno;
+        return empty;
+    }
     const int error = qyi_foreign_add(p, length, QYI_FOREIGN_COUNTED, release, context);
     return error == 0 ? make(p, length) : fail(error);
 }

@@ -118,9 +118,13 @@ static void put_wait(struct qyi_text *text)
     if (qyi_options.purge_delay_ms == UINT32_MAX) {
         qyi_put(text, "; it is never returned, as QUARRY_OPTIONS=purge asks");
     } else if (qyi_options.purge_delay_ms != 0) {
-        qyi_put(text, "; it goes after ");
+        /* Without the thread, nobody looks at the clock but calls of malloc and free. */
+        qyi_put(text,
+                qyi_options.background ? "; it goes after " : "; it goes when the program allocates or frees after ");
         qyi_put_word(text, qyi_number_word(qyi_options.purge_delay_ms), 0);
-        qyi_put(text, " ms (QUARRY_OPTIONS=purge:0 returns it at once)");
+        qyi_put(text, qyi_options.background
+                          ? " ms (QUARRY_OPTIONS=purge:0 returns it at once)"
+                          : " ms (QUARRY_OPTIONS=background: while it is idle, too; purge:0: at once)");
     }
 }
 

@@ -13,9 +13,8 @@
  * I3  The handler stores a number and wakes the thread; it calls nothing that is not safe in a handler.
  * I4  A signal that would end the program still does: after the dump, or, where there is no thread (in a forked child), or when it comes
  *     a second time, at once. A handler that the program installs takes the place of ours.
- * I5  The thread does not keep a process alive whose other threads have ended, and is never its last: the one that lasts runs what is
- *     registered for exit, and needs the program's descriptors for it. So the thread ends before main does, when main leaves by
- *     pthread_exit.
+ * I5  The thread does not keep a process alive whose other threads have ended, and is never its last: it ends before main does, when
+ *     main leaves by pthread_exit.
  */
 #include "watch.h"
 
@@ -32,7 +31,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -55,7 +53,6 @@ static struct {
     _Atomic bool main_left;              /* there is no thread from then on */
     _Atomic bool joinable;               /* `thread` is this process's */
     pthread_t thread;
-    pthread_key_t key;                   /* main's */
     uint64_t (*others)(uint64_t now_ms); /* who used the tick before us */
     /* the thread's */
     uint64_t interval_ms, peak_ms, look_ms; /* when they are due */
@@ -231,23 +228,10 @@ static bool look_around(uint64_t now_ms)
 
 /* ---- the thread ---- */
 
-/* I2. Kept is standard error, where we have it. */
-static void take_own_descriptors(void)
-{
-#if defined SYS_close_range && defined CLONE_FILES
-    const int kept = qyi_output_stderr();
-    if (syscall(SYS_close_range, UINT32_MAX, UINT32_MAX, 0) != 0 || unshare(CLONE_FILES) != 0)
-        return; /* a table full of copies would keep the program's files open */
-    if (kept > 0)
-        syscall(SYS_close_range, 0, kept - 1, 0);
-    syscall(SYS_close_range, kept < 0 ? 0 : kept + 1, UINT32_MAX, 0);
-#endif
-}
-
 static void *watch_main(void *unused)
 {
     (void)unused;
-    take_own_descriptors();
+    (void)qyi_os_own_descriptors(qyi_output_stderr()); /* I2: but for standard error, where we have it */
     do {
         const uint64_t now_ms = qyi_os_now_ms();
         look_at_interval(now_ms);
@@ -318,8 +302,8 @@ static QYI_COLD void begin(void)
     watch.others = atomic_load_explicit(&qyi_reclaim_watcher, memory_order_acquire);
     atomic_store_explicit(&qyi_reclaim_watcher, tick, memory_order_release); /* pairs with the acquire in reclaim.c */
     qyi_fork_add_hook(in_child);
-    if (qyi_os_is_main_thread() && pthread_key_create(&watch.key, main_ends) == 0)
-        pthread_setspecific(watch.key, &watch);
+    if (qyi_os_is_main_thread())
+        (void)qyi_os_at_main_end(main_ends);
     start_thread();
     if (qyi_options.stats_signal != 0)
         install_handler((int)qyi_options.stats_signal);

@@ -45,6 +45,24 @@ for name in stat map 'top -b'; do
 done
 refused 1 'has not opted in' trim "$plain"
 
+# A socket whose path the kernel does not tell, which is not one with a port.
+cat >"$folder/pathless.c" <<'SOURCE'
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && prctl(PR_SET_NAME, "quarry-http") == 0 ? (int)sleep(300) : 1;
+}
+SOURCE
+$CC -o "$folder/pathless" "$folder/pathless.c" || fail "cannot compile"
+"$folder/pathless" &
+pathless=$!
+started="$started $pathless"
+within 10 grep -q quarry-http "/proc/$pathless/comm"
+refused 1 'the path of its socket cannot be found: say quarry trim unix:PATH' trim "$pathless"
+
 # A thread of the kernel, where one can be seen.
 if [ -e /proc/2/comm ] && [ ! -s /proc/2/cmdline ] && [ "$(id -u)" -eq 0 ] && [ ! -e /proc/2/exe ]; then
     refused 1 "it is the kernel's" stat 2

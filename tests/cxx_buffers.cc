@@ -124,6 +124,24 @@ void slice_of_nothing_is_no_error()
     CHECK(slice() == slice::make(0));
 }
 
+/* What the call took is let go at once, and what it did not take is not lost silently. */
+void slice_of_no_bytes_owns_nothing()
+{
+    char stack[4] = "abc";
+    const slice a = slice::copy("abcd");
+    CHECK(qy_retain(a.data()) == 0);
+    errno = EDOM;
+    CHECK(slice::adopt(const_cast<char *>(a.data()), 0).empty() && references(a) == 1);
+    CHECK(slice::adopt(nullptr, 0).empty());
+    int calls = 0;
+    const auto count = [](void *, std::size_t, void *context) { ++*static_cast<int *>(context); };
+    CHECK(slice::foreign(stack, 0, count, &calls).empty() && calls == 1);
+    CHECK(errno == EDOM);
+    CHECK(errno_of([&] { (void)slice::adopt(stack, 0); }) == EINVAL);
+    CHECK(errno_of([&] { (void)slice::adopt(const_cast<char *>(a.data()) + 1, 0); }) == EINVAL);
+    CHECK(references(a) == 1);
+}
+
 void slice_is_cut_and_joined()
 {
     slice rest = slice::copy("headbodytail");
@@ -504,6 +522,7 @@ int main()
     slice_errors_are_exceptions();
     slice_nothrow_forms_are_empty_on_failure();
     slice_of_nothing_is_no_error();
+    slice_of_no_bytes_owns_nothing();
     slice_is_cut_and_joined();
     slice_frames_drop_what_the_array_held();
     slice_array_is_an_iovec_array();

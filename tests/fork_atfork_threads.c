@@ -1,12 +1,10 @@
 /*
- * As fork_atfork_early, but the handler starts a thread in the child, which allocates, frees and trims while the forking thread
+ * An early fork handler (see atfork_early.h) starts a thread in the child, which allocates, frees and trims while the forking thread
  * does the same: one of them puts the allocator in order, and nobody may go on in it before that is done.
  */
-#include "children.h"
+#include "atfork_early.h"
 #include <malloc.h>
-#include <stdatomic.h>
 
-static _Atomic bool stop;
 static pthread_t helper;
 
 static void *turn_over_and_trim(void *argument)
@@ -27,31 +25,17 @@ static void register_early(void)
 {
     pthread_atfork(NULL, NULL, start_helper);
 }
-__attribute__((section(".preinit_array"), used)) static void (*const entry)(void) = register_early;
 
-static void *turn_over(void *argument)
+static int in_child(int i)
 {
-    while (!stop)
-        fork_turnover((uintptr_t)argument, 1000);
-    return NULL;
+    (void)i;
+    turn_over_and_trim((void *)14);
+    bb_join(helper);
+    return 0;
 }
 
 int main(void)
 {
-    pthread_t threads[3];
-    for (size_t i = 0; i < BB_COUNT(threads); i++)
-        threads[i] = bb_start(turn_over, (void *)(i + 1));
-    for (int i = 0; i < 300; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            turn_over_and_trim((void *)14);
-            bb_join(helper);
-            _exit(0);
-        }
-        expect_child(child, "child");
-    }
-    stop = true;
-    for (size_t i = 0; i < BB_COUNT(threads); i++)
-        bb_join(threads[i]);
+    fork_many(300, in_child);
     return 0;
 }

@@ -7,6 +7,7 @@ AM_LOG_FLAGS = $(top_srcdir)/tests/run_test.sh
 
 blackbox_scripts = \
 	tests/command_errors.sh \
+	tests/command_page.sh \
 	tests/command_redis.sh \
 	tests/command_run.sh \
 	tests/http_hostile.sh \
@@ -27,6 +28,7 @@ blackbox_scripts = \
 	tests/prof_broken.sh \
 	tests/prof_convert.sh \
 	tests/prof_diff.sh \
+	tests/prof_symbols.sh \
 	tests/readme_example.sh \
 	tests/report_page.sh \
 	tests/report_picture.sh \
@@ -374,6 +376,7 @@ EXTRA_DIST += \
 	tests/run_preloaded.sh \
 	tests/run_test.sh \
 	tests/abort.h \
+	tests/atfork_early.h \
 	tests/blackbox.h \
 	tests/children.h \
 	tests/command.sh \

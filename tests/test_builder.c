@@ -445,6 +445,111 @@ START_TEST(test_without_memory_nothing_changes)
 }
 END_TEST
 
+static void *beside; /* keeps the slab of starve_but_for from being used for blocks of another size */
+
+/* Starve, but for blocks of that size. */
+static void starve_but_for(size_t bytes)
+{
+    void *block = qyi_malloc(bytes);
+    beside = qyi_malloc(bytes);
+    require(block != NULL && beside != NULL);
+    starve(64);
+    qyi_free(block);
+    errno = 0;
+}
+
+START_TEST(test_a_block_that_cannot_be_doubled_becomes_as_large_as_it_must)
+{
+    if (!STARVE_WORKS)
+        return;
+    static char bytes[5000];
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 4096, 0), 0);
+    require(qy_builder_append(&builder, bytes, 4000) == 0);
+    starve_but_for(5000);
+    require(qy_builder_append(&builder, bytes, 1000) == 0 && errno == 0);
+    check(&builder, bytes, 5000);
+    feed();
+    qyi_free(beside);
+    qy_builder_drop(&builder);
+}
+END_TEST
+
+START_TEST(test_little_behind_a_large_gap_needs_no_double_block)
+{
+    if (!STARVE_WORKS)
+        return;
+    static char bytes[5000];
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 4096, 0), 0);
+    require(qy_builder_append(&builder, bytes, 4096) == 0);
+    qy_slice front = qy_builder_split_to(&builder, 3000);
+    qy_slice_drop(&front);
+    starve_but_for(5000);
+    require(qy_builder_reserve(&builder, 3900) == 0 && errno == 0);
+    check(&builder, bytes, 1096);
+    feed();
+    qyi_free(beside);
+    qy_builder_drop(&builder);
+}
+END_TEST
+
+START_TEST(test_a_gap_serves_when_there_is_no_memory)
+{
+    if (!STARVE_WORKS)
+        return;
+    static char bytes[4096];
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 4096, 0), 0);
+    require(qy_builder_append(&builder, bytes, 4096) == 0);
+    qy_slice front = qy_builder_split_to(&builder, 1000);
+    qy_slice_drop(&front);
+    starve(64);
+    errno = 0;
+    require(qy_builder_append(&builder, bytes, 1000) == 0 && errno == 0);
+    check(&builder, bytes, 4096);
+    require(qy_builder_append(&builder, bytes, 1) == -1 && errno == ENOMEM);
+    feed();
+    qy_builder_drop(&builder);
+}
+END_TEST
+
+START_TEST(test_beside_slices_the_next_block_may_be_smaller)
+{
+    if (!STARVE_WORKS)
+        return;
+    static char bytes[4096];
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 4096, 0), 0);
+    require(qy_builder_append(&builder, bytes, 4000) == 0);
+    qy_slice front = qy_builder_split_to(&builder, 3900);
+    starve_but_for(256);
+    require(qy_builder_append(&builder, bytes, 97) == 0 && errno == 0);
+    check(&builder, bytes, 197);
+    feed();
+    qyi_free(beside);
+    qy_slice_drop(&front);
+    qy_builder_drop(&builder);
+}
+END_TEST
+
+START_TEST(test_headroom_that_cannot_be_doubled_is_what_it_must)
+{
+    if (!STARVE_WORKS)
+        return;
+    static char bytes[5000];
+    qy_builder builder;
+    ck_assert_int_eq(qy_builder_init(&builder, 4096, 0), 0);
+    require(qy_builder_append(&builder, bytes, 4096) == 0);
+    starve_but_for(5000);
+    require(qy_builder_prepend(&builder, bytes, 900) == 0 && errno == 0);
+    check(&builder, bytes, 4996);
+    feed();
+    qyi_free(beside);
+    qy_builder_drop(&builder);
+}
+END_TEST
+
 /* ---- at random ---- */
 
 enum { KEPT = 16, MODEL_BYTES = 1 << 17 };
@@ -613,6 +718,11 @@ int main(void)
     tcase_add_test(tests, test_a_new_block_is_as_large_as_the_old_one);
     tcase_add_test(tests, test_clear_takes_everything_back);
     tcase_add_test(tests, test_without_memory_nothing_changes);
+    tcase_add_test(tests, test_a_block_that_cannot_be_doubled_becomes_as_large_as_it_must);
+    tcase_add_test(tests, test_little_behind_a_large_gap_needs_no_double_block);
+    tcase_add_test(tests, test_a_gap_serves_when_there_is_no_memory);
+    tcase_add_test(tests, test_beside_slices_the_next_block_may_be_smaller);
+    tcase_add_test(tests, test_headroom_that_cannot_be_doubled_is_what_it_must);
     tcase_add_test(tests, test_random_operations_agree_with_strings);
     tcase_add_test(tests, test_slices_may_be_dropped_by_another_thread);
     suite_add_tcase(suite, tests);

@@ -724,10 +724,16 @@ END_TEST
 START_TEST(test_verdict_waiting_to_be_purged)
 {
     qyi_options.purge_delay_ms = 500;
+    qyi_options.background = true;
     check_verdict(
         process(100, 300, 0, 600),
         "free memory is waiting to be purged: 600.0 MiB (60% of Quarry's); it goes after 500 ms (QUARRY_OPTIONS=purge:0 "
         "returns it at once)\n");
+    qyi_options.background = false; /* then an idle program keeps it */
+    check_verdict(
+        process(100, 300, 0, 600),
+        "free memory is waiting to be purged: 600.0 MiB (60% of Quarry's); it goes when the program allocates or frees "
+        "after 500 ms (QUARRY_OPTIONS=background: while it is idle, too; purge:0: at once)\n");
     qyi_options.purge_delay_ms = UINT32_MAX;
     check_verdict(process(100, 300, 0, 600),
                   "free memory is waiting to be purged: 600.0 MiB (60% of Quarry's); it is never returned");

@@ -170,6 +170,14 @@ static void tcp_pair(int family, int pair[2])
     close(listener);
 }
 
+/* So much fits in between, and no more: the kernel does not let buffers grow whose size was set. */
+static void limit_buffers(const int pair[2])
+{
+    const int bytes = 256 << 10;
+    require(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0);
+    require(setsockopt(pair[1], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0);
+}
+
 static void read_whole(int fd, char *bytes, size_t length)
 {
     for (size_t done = 0; done < length;) {
@@ -266,22 +274,28 @@ START_TEST(test_parts_of_slices_keep_one_reference_each_while_they_fly)
     int pair[2];
     tcp_pair(AF_INET, pair);
     require(fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0);
+    limit_buffers(pair);
     qy_zerocopy *account = qy_zerocopy_new(pair[0]);
     qy_slice whole = qy_slice_zeroed(LENGTH);
     qy_slice slices[2] = {whole, qy_slice_zeroed(LENGTH)};
     const void *second = slices[1].iov_base;
     require(qy_retain(whole.iov_base) == 0 && qy_retain(second) == 0);
-    const ssize_t sent = qy_zerocopy_send(account, slices, 2, 0);
-    require(sent > 0 && sent < LENGTH); /* within the first */
-    ck_assert_uint_eq(slices[0].iov_len, LENGTH - (size_t)sent);
-    ck_assert_uint_eq(qy_refcount(second), 2); /* none for what was not sent */
-    ck_assert_uint_ge(qy_refcount(whole.iov_base), 2);
-    ck_assert_int_eq(qy_zerocopy_send(account, slices, 2, 0), -1);
+    size_t sent = 0;
+    ssize_t part;
+    while ((part = qy_zerocopy_send(account, slices, 2, 0)) > 0) { /* an acknowledgement may make room in between */
+        sent += (size_t)part;
+        require(sent < LENGTH); /* within the first */
+        ck_assert_uint_eq(slices[0].iov_len, LENGTH - sent);
+        ck_assert_uint_eq(qy_refcount(second), 2); /* none for what was not sent */
+        ck_assert_uint_ge(qy_refcount(whole.iov_base), 2);
+    }
+    ck_assert_int_eq(part, -1);
     ck_assert_int_eq(errno, EAGAIN);
+    require(sent != 0);
     ck_assert_uint_eq(qy_refcount(second), 2);
     static char bytes[1 << 16];
     for (size_t received = 0; received < 2 * LENGTH;) {
-        const ssize_t part = read(pair[1], bytes, sizeof bytes);
+        part = read(pair[1], bytes, sizeof bytes);
         require(part > 0);
         received += (size_t)part;
         require(qy_zerocopy_send(account, slices, 2, 0) >= 0 || errno == EAGAIN);

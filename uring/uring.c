@@ -224,14 +224,16 @@ int qy_uring_cancel(qy_uring *uring, const void *context)
 
 /* ---- completions ---- */
 
-/* This send was refused because the socket cannot do without copying; true: it is under way again. */
-static bool send_by_copying(qy_uring *uring, struct qyi_request *request)
+/* This send was refused because the socket cannot do without copying. 0: it is under way again; or a negative errno value. */
+static int send_by_copying(qy_uring *uring, struct qyi_request *request)
 {
+    const int saved_errno = errno;
     struct io_uring_sqe *sqe = take_place(uring);
-    if (sqe == NULL)
-        return false;
-    prepare(uring, sqe, request);
-    return true;
+    const int error = sqe == NULL ? -errno : 0;
+    errno = saved_errno;
+    if (sqe != NULL)
+        prepare(uring, sqe, request);
+    return error;
 }
 
 /* True: there is something to tell. */
@@ -247,9 +249,9 @@ static bool complete_send(qy_uring *uring, struct qyi_request *request, const st
     if (refused && more)
         return false;
     if (refused || (notification && request->copying)) {
-        if (send_by_copying(uring, request))
+        event->result = send_by_copying(uring, request);
+        if (event->result == 0)
             return false;
-        event->result = -EOPNOTSUPP;
         end_request(uring, request);
         return true;
     }

@@ -94,7 +94,8 @@ static inline size_t qy_builder_headroom(const qy_builder *builder)
  *
  * Cost       nothing if there is. Otherwise the first of these that does: qy_builder_try_reclaim; growing the block, where
  *            it stands if possible, if nothing split off is left in it; copying the contents to a block of their own. The
- *            block doubles, so that appending is constant per byte, amortised.
+ *            block doubles, so that appending is constant per byte, amortised; when there is no memory for that, it becomes
+ *            as large as it must.
  */
 QY_API int qy_builder_reserve(qy_builder *builder, size_t bytes);
 

@@ -142,10 +142,10 @@ class slice
         return slice(qy_slice_copy(bytes.data(), bytes.size()));
     }
 
-    /* Takes a block from malloc under Quarry, with length bytes in use; still the caller's when this throws. */
+    /* Takes a block from malloc under Quarry, with length bytes in use (0: frees it); still the caller's when this throws. */
     [[nodiscard]] static slice adopt(void *p, std::size_t length)
     {
-        return checked(qy_slice_adopt(p, length), length, "quarry::slice::adopt");
+        return maybe_empty([&] { return qy_slice_adopt(p, length); }, "quarry::slice::adopt");
     }
 
     /* Bytes that live as long as the process. */
@@ -154,23 +154,18 @@ class slice
         return checked(qy_slice_static(bytes.data(), bytes.size()), bytes.size(), "quarry::slice::constant");
     }
 
-    /* Memory of another origin; release(p, length, context) is called at the last release, and must not throw. */
+    /* Memory of another origin; release(p, length, context) is called at the last release (length 0: at once), and must not
+     * throw. Still the caller's when this throws. */
     [[nodiscard]] static slice foreign(void *p, std::size_t length, void (*release)(void *, std::size_t, void *),
                                        void *context = nullptr)
     {
-        return checked(qy_slice_foreign(p, length, release, context), length, "quarry::slice::foreign");
+        return maybe_empty([&] { return qy_slice_foreign(p, length, release, context); }, "quarry::slice::foreign");
     }
 
     /* Part of a file; length 0: up to its end. Empty if there is nothing. */
     [[nodiscard]] static slice map(int fd, off_t offset = 0, std::size_t length = 0)
     {
-        const int saved = errno;
-        errno = 0;
-        const qy_slice raw = qy_slice_map(fd, offset, length);
-        if (raw.iov_len == 0 && errno != 0)
-            detail::fail("quarry::slice::map");
-        errno = saved;
-        return slice(raw);
+        return maybe_empty([&] { return qy_slice_map(fd, offset, length); }, "quarry::slice::map");
     }
 
     /* A reference for bytes inside a block that somebody keeps alive meanwhile. */
@@ -407,6 +402,18 @@ class slice
   private:
     explicit constexpr slice(qy_slice raw) noexcept : raw_(raw)
     {
+    }
+
+    /* The call may give an empty slice and be right: errno tells an error. */
+    template <typename Call> static slice maybe_empty(Call call, const char *what)
+    {
+        const int saved = errno;
+        errno = 0;
+        const qy_slice raw = call();
+        if (raw.iov_len == 0 && errno != 0)
+            detail::fail(what);
+        errno = saved;
+        return slice(raw);
     }
 
     /* Empty although something was asked for: an error. */

@@ -50,9 +50,9 @@ QY_API qy_slice qy_slice_copy(const void *bytes, size_t length);
 /*
  * Take over a block from malloc, without copying or allocating.
  *
- * p          the start of a block under Quarry (malloc, getline, asprintf, ...), or EINVAL; taken, also by an empty slice, which
- *            frees it.
- * length     bytes in use; more than the block has is ERANGE. After an error p is still the caller's.
+ * p          the start of a block under Quarry (malloc, getline, asprintf, ...), or EINVAL; taken.
+ * length     bytes in use; more than the block has is ERANGE. 0: the slice is empty, owns nothing, and p is freed at once.
+ * Errors     errno, which is unchanged otherwise; p is still the caller's then.
  */
 QY_API qy_slice qy_slice_adopt(void *p, size_t length);
 
@@ -72,10 +72,12 @@ QY_API qy_slice qy_slice_static(const void *bytes, size_t length);
 /*
  * Memory of another origin.
  *
+ * p          taken. With a length of 0 the slice is empty, owns nothing, and release is called at once.
  * release    called with (p, length, context) by the thread that drops the last reference. It may call anything.
  *            NULL: nothing is called.
- * Returns    the whole range as a slice. ENOMEM, or EINVAL (the range is empty, or overlaps Quarry's memory or another one
- *            that is registered): release is not called then.
+ * Returns    the whole range as a slice.
+ * Errors     ENOMEM, or EINVAL (the range overlaps Quarry's memory or another one that is registered); errno is unchanged
+ *            otherwise. release is not called then, and p is still the caller's.
  */
 QY_API qy_slice qy_slice_foreign(void *p, size_t length, void (*release)(void *p, size_t length, void *context),
                                  void *context);

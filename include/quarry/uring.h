@@ -66,7 +66,8 @@ QY_API void qy_uring_set_limits(qy_uring *uring, size_t send_bytes, size_t slice
  *            event.
  * Returns    0; or -1 with ENOMEM, EINVAL (nothing to send, too many slices, or bytes beyond INT_MAX) or errno as of
  *            io_uring_enter(): the slices are the caller's.
- * Fall-back  sockets that cannot send without copying (AF_UNIX) copy.
+ * Fall-back  sockets that cannot send without copying (AF_UNIX) copy. If the ring has no place for that second attempt, the
+ *            event's result says why (-EAGAIN).
  * Cost       one small allocation.
  */
 QY_API int qy_uring_send(qy_uring *uring, int socket, qy_slice *slices, size_t count, int flags, void *context);

@@ -12,6 +12,7 @@ tools_quarry_quarry_SOURCES = \
 	tools/quarry/main.c tools/quarry/command.h \
 	tools/quarry/core.c \
 	tools/quarry/image.c tools/quarry/image.h \
+	tools/quarry/live.c tools/quarry/live.h \
 	tools/quarry/map.c \
 	tools/quarry/module.c \
 	tools/quarry/numbers.c tools/quarry/numbers.h \

@@ -56,6 +56,9 @@ static bool user_of(pid_t pid, uid_t *user)
     return found;
 }
 
+/* The page needs less than its memory does. */
+#define LIVE_HINT "; or start it with QUARRY_OPTIONS=live:page, which is enough for quarry stat"
+
 const char *process_refusal(pid_t pid)
 {
     uid_t user = 0;
@@ -65,10 +68,18 @@ const char *process_refusal(pid_t pid)
     case 0: return "it may not be looked into (it has privileges, or has asked not to be dumped): be root";
     case 1:
         return "the system lets only parents look into a process (kernel.yama.ptrace_scope is 1): be root, "
-               "or set kernel.yama.ptrace_scope to 0";
-    case 2: return "the system lets only root look into a process (kernel.yama.ptrace_scope is 2)";
-    default: return "the system lets nobody look into a process (kernel.yama.ptrace_scope is 3)";
+               "or set kernel.yama.ptrace_scope to 0" LIVE_HINT;
+    case 2: return "the system lets only root look into a process (kernel.yama.ptrace_scope is 2): be root" LIVE_HINT;
+    default: return "the system lets nobody look into a process (kernel.yama.ptrace_scope is 3)" LIVE_HINT;
     }
+}
+
+bool process_is_closed(pid_t pid)
+{
+    char byte;
+    const struct iovec here = {.iov_base = &byte, .iov_len = 1};
+    const struct iovec there = {.iov_base = NULL, .iov_len = 1}; /* who may read is told that this cannot be */
+    return process_vm_readv(pid, &here, 1, &there, 1, 0) < 0 && (errno == EPERM || errno == EACCES || errno == ENOSYS);
 }
 
 static _Noreturn void fail_gone(pid_t pid)

@@ -50,6 +50,9 @@ uint64_t target_find_root(struct target *target);
 
 struct target *process_open(pid_t pid);
 
+/* The kernel lets nobody, or not us, read the memory of this process. */
+bool process_is_closed(pid_t pid);
+
 /* Open a file whose name the target has chosen: no pipe that nobody writes to, no device. -1 if it cannot be had. */
 int open_regular(const char *path);
 

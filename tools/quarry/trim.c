@@ -72,12 +72,32 @@ static bool find_path(const struct target *target, unsigned long inode, char *pa
     return found;
 }
 
+/* This inode is a socket with a port. */
+static bool has_port(const struct target *target, unsigned long inode)
+{
+    static const char *const lists[] = {"tcp", "tcp6"};
+    char list[PATH_MAX];
+    char line[ADDRESS_BYTES];
+    bool found = false;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0] && !found; i++) {
+        snprintf(list, sizeof list, "/proc/%d/net/%s", target->pid, lists[i]);
+        FILE *file = fopen(list, "re");
+        unsigned long number = 0;
+        while (!found && file != NULL && fgets(line, sizeof line, file) != NULL)
+            found = sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %lu", &number) == 1 && number == inode;
+        if (file != NULL)
+            fclose(file);
+    }
+    return found;
+}
+
 /* Its descriptors are its own, and few. */
 static void find_socket(const struct target *target, char *path, size_t room)
 {
     char folder_path[PATH_MAX];
     char link[PATH_MAX];
     bool found = false;
+    bool port = false;
     const pid_t thread = find_listener(target);
     if (thread == 0)
         fail("%s has not opted in, and cannot be asked: start it with QUARRY_OPTIONS=http:unix:/path (see quarry(7))",
@@ -90,9 +110,14 @@ static void find_socket(const struct target *target, char *path, size_t room)
         unsigned long inode = 0;
         const ssize_t length = readlinkat(dirfd(folder), entry->d_name, link, sizeof link - 1);
         link[length < 0 ? 0 : length] = '\0';
-        found = sscanf(link, "socket:[%lu]", &inode) == 1 && find_path(target, inode, path, room);
+        if (sscanf(link, "socket:[%lu]", &inode) == 1) {
+            found = find_path(target, inode, path, room);
+            port = port || has_port(target, inode);
+        }
     }
     closedir(folder);
+    if (!found && !port)
+        fail("%s: the path of its socket cannot be found: say quarry trim unix:PATH", target->name);
     if (!found)
         fail(
             "%s listens on a port, where it answers questions and takes no orders: start it with QUARRY_OPTIONS=http:unix:/path",
