@@ -72,7 +72,7 @@ static void *take_block(unsigned class)
 }
 
 /* A block of a class; NULL and ENOMEM when there is none even after everything free has been gathered. */
-static void *take_block_hard(unsigned class)
+static QYI_NOINLINE void *take_block_hard(unsigned class)
 {
     void *block = take_block(class);
     if (QYI_LIKELY(block != NULL))
@@ -102,7 +102,12 @@ QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
 {
     if (QYI_UNLIKELY(bytes > QYI_SMALL_BYTES))
         return take_large(bytes, 1, false);
-    return take_block_hard(qyi_class_of(bytes));
+    const unsigned class = qyi_class_of(bytes);
+    void *block;
+    if (qyi_class_is_common(class) && !qyi_is_profiling() &&
+        QYI_LIKELY(qyi_magazines_pop_common(qyi_my_magazines(), class, &block)))
+        return block;
+    return take_block_hard(class);
 }
 
 /* The entry of p's granule; aborts if p cannot be a block. */
@@ -175,8 +180,10 @@ static bool drop_reference(void *p, uint64_t entry)
     return qyi_count_drop(qyi_cell_of(p), 1) == QYI_DROPPED_LAST;
 }
 
+/* The functions below return 0, as qyi_free_last does. */
+
 /* Any block without other references. */
-static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
+static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
 {
     qyi_fork_check();
     if (is_large(entry)) {
@@ -184,7 +191,7 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
             qyi_sample_freed(p);
         qyi_large_give(p);
         qyi_reclaim_tick_now(NULL);
-        return;
+        return 0;
     }
     struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
     if (mine == NULL)
@@ -192,11 +199,19 @@ static QYI_NOINLINE void free_rest(void *p, uint64_t entry)
     else if (belongs_to_others(mine, entry))
         qyi_remote_free(mine, p, entry);
     else if (!qyi_magazines_give(mine, qyi_entry_class(entry), p))
-        return;
+        return 0;
     qyi_reclaim_tick(mine);
+    return 0;
 }
 
-/* The usual case at once: another thread's block, freed by a thread that is in full swing. */
+/* Another thread's block. */
+static QYI_NOINLINE int free_others(struct qyi_magazines *mine, void *p, uint64_t entry)
+{
+    if (QYI_UNLIKELY(qyi_remote_free(mine, p, entry)))
+        qyi_reclaim_tick(mine);
+    return 0;
+}
+
 /* A block of a slab with blocks in the heap profile. */
 QYI_INLINE bool may_be_sampled(const void *p, uint64_t entry)
 {
@@ -205,30 +220,33 @@ QYI_INLINE bool may_be_sampled(const void *p, uint64_t entry)
     return (atomic_load_explicit(&slab->sampled_hashes, memory_order_relaxed) & qyi_slab_sampled_bit(p)) != 0;
 }
 
-QYI_NOINLINE void qyi_free_last(void *p, uint64_t entry)
+static QYI_NOINLINE int free_unusual(void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0)) {
-        if ((entry & QYI_ENTRY_POOLED) != 0) {
-            qyi_pooled_end(qyi_pooled_of(p, entry), p);
-            return;
-        }
-        if (may_be_sampled(p, entry))
-            qyi_sample_freed(p);
+    if ((entry & QYI_ENTRY_POOLED) != 0) {
+        qyi_pooled_end(qyi_pooled_of(p, entry), p);
+        return 0;
     }
+    if (may_be_sampled(p, entry))
+        qyi_sample_freed(p);
+    return qyi_free_last(p, entry & ~QYI_ENTRY_SAMPLED);
+}
+
+/* The usual cases at once: another thread's block, or one that goes to a magazine, of a thread that is in full swing. */
+QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
+{
+    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0))
+        return free_unusual(p, entry);
     entry &= ~QYI_ENTRY_SLAB_FLAGS;
-    if (QYI_LIKELY(qyi_thread_is_attached() && !is_large(entry))) {
-        struct qyi_magazines *mine = qyi_my_magazines();
-        if (QYI_LIKELY(belongs_to_others(mine, entry))) {
-            if (QYI_UNLIKELY(qyi_remote_free(mine, p, entry)))
-                qyi_reclaim_tick(mine);
-            return;
-        }
-        const uint64_t difference = entry ^ mine->key;
-        if (QYI_LIKELY(difference < QYI_ENTRY_PLAIN_LIMIT) &&
-            QYI_LIKELY(qyi_magazine_push(&mine->magazine[qyi_entry_class(entry)], p)))
-            return;
-    }
-    free_rest(p, entry);
+    if (QYI_UNLIKELY(!qyi_thread_is_attached() || is_large(entry)))
+        return free_rest(p, entry);
+    struct qyi_magazines *mine = qyi_my_magazines();
+    const unsigned class = qyi_entry_class(entry);
+    if (belongs_to_others(mine, entry))
+        return free_others(mine, p, entry);
+    if (QYI_LIKELY(qyi_class_is_common(class) ? qyi_magazines_push_common(mine, class, p)
+                                              : qyi_magazine_push(&mine->magazine[class], p)))
+        return 0;
+    return free_rest(p, entry);
 }
 
 QYI_NOINLINE void qyi_free_slow(void *p)

@@ -14,8 +14,9 @@
 void *qyi_malloc_slow(size_t bytes);
 void qyi_free_slow(void *p);
 
-/* Free the block that starts at p, whose granule has this entry: the caller has the last reference. */
-void qyi_free_last(void *p, uint64_t entry);
+/* Free the block that starts at p, whose granule has this entry: the caller has the last reference. Returns 0, so that what
+ * releases can end in it. */
+int qyi_free_last(void *p, uint64_t entry);
 
 QYI_INLINE void *qyi_malloc(size_t bytes)
 {

@@ -160,13 +160,12 @@ QYI_INLINE struct qyi_cell *qyi_cell_of(const void *p)
 /* False: there would be more than QYI_COUNT_MAX references. */
 QYI_INLINE bool qyi_count_add(struct qyi_cell *cell, uint32_t count)
 {
-    uint32_t old;
-    if (__libc_single_threaded) {
-        old = atomic_load_explicit(&cell->extra, memory_order_relaxed);
-        atomic_store_explicit(&cell->extra, old + count, memory_order_relaxed);
-    } else {
-        old = atomic_fetch_add_explicit(&cell->extra, count, memory_order_relaxed); /* C1 */
+    if (QYI_LIKELY(__libc_single_threaded)) { /* likely: the others wait for the atomic instruction, not for a jump */
+        uint32_t *extra = (uint32_t *)&cell->extra;
+        *extra += count;
+        return QYI_LIKELY(count <= QYI_COUNT_MAX && *extra <= QYI_COUNT_MAX);
     }
+    const uint32_t old = atomic_fetch_add_explicit(&cell->extra, count, memory_order_relaxed); /* C1 */
     return QYI_LIKELY(old <= QYI_COUNT_MAX && count <= QYI_COUNT_MAX - old);
 }
 
@@ -186,7 +185,7 @@ QYI_INLINE enum qyi_dropped qyi_count_drop(struct qyi_cell *cell, uint32_t count
             atomic_store_explicit(&cell->extra, 0, memory_order_relaxed); /* all references are the caller's */
         return QYI_DROPPED_LAST;
     }
-    if (__libc_single_threaded)
+    if (QYI_LIKELY(__libc_single_threaded))
         atomic_store_explicit(&cell->extra, old - count, memory_order_relaxed);
     else /* C3. release: pairs with the acquire in C2 and C4; acquire: C4 */
         old = atomic_fetch_sub_explicit(&cell->extra, count, memory_order_acq_rel);

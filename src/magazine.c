@@ -29,12 +29,6 @@ enum { GROWTH_FACTOR = 4 };
 /* Fewer calls than this many times the capacity between two slow ones make a burst. */
 enum { BURST_CAPACITIES = 2 };
 
-/*
- * What the magazines of common classes may hold together. They are many, and rarely used; with a bound for each, eight
- * threads that swap blocks of up to 64 KiB kept 12 MiB.
- */
-static const size_t COMMON_BYTES_MAX = 128 << 10;
-
 /* Up to these bytes of blocks, a magazine grows without a burst too. */
 static const size_t SMALL_MAGAZINE_BYTES = 4 << 10;
 
@@ -254,7 +248,7 @@ static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
  * wanted. */
 static void make_room(struct qyi_magazines *mine, size_t bytes)
 {
-    if (mine->common_bytes + bytes <= COMMON_BYTES_MAX)
+    if (mine->common_bytes + bytes <= QYI_COMMON_BYTES_MAX)
         return;
     qyi_lock(&mine->heap->lock);
     for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)

@@ -78,10 +78,15 @@ QYI_INLINE bool qyi_thread_is_attached(void)
     return qyi_my_offset != 0;
 }
 
-/* The thread's magazines, or zeros. */
+/* The thread's magazines, or zeros, for who has the region's base at hand. */
+QYI_INLINE struct qyi_magazines *qyi_my_magazines_from(uintptr_t base)
+{
+    return (struct qyi_magazines *)(base + qyi_my_offset); /* NOLINT(performance-no-int-to-ptr) */
+}
+
 QYI_INLINE struct qyi_magazines *qyi_my_magazines(void)
 {
-    return (struct qyi_magazines *)(qyi_region.base + qyi_my_offset); /* NOLINT(performance-no-int-to-ptr) */
+    return qyi_my_magazines_from(qyi_region.base);
 }
 
 /*
@@ -130,6 +135,31 @@ QYI_INLINE bool qyi_magazine_push(struct qyi_magazine *magazine, void *p)
 /* A block of any class from the thread's magazines, refilled if need be; NULL when out of memory. *slow: it had to be
  * refilled. */
 void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow);
+
+/*
+ * What the magazines of common classes may hold together. They are many, and rarely used; with a bound for each, eight
+ * threads that swap blocks of up to 64 KiB kept 12 MiB.
+ */
+enum { QYI_COMMON_BYTES_MAX = 128 << 10 };
+
+/* A block of a common class. False: a case for qyi_magazines_take. */
+QYI_INLINE bool qyi_magazines_pop_common(struct qyi_magazines *mine, unsigned class, void **block)
+{
+    if (QYI_UNLIKELY(!qyi_magazine_pop(&mine->magazine[class], block)))
+        return false;
+    mine->common_bytes -= qyi_classes[class].bytes;
+    return true;
+}
+
+/* The reverse. False: a case for qyi_magazines_give. */
+QYI_INLINE bool qyi_magazines_push_common(struct qyi_magazines *mine, unsigned class, void *p)
+{
+    const size_t bytes = mine->common_bytes + qyi_classes[class].bytes;
+    if (QYI_UNLIKELY(bytes > QYI_COMMON_BYTES_MAX) || QYI_UNLIKELY(!qyi_magazine_push(&mine->magazine[class], p)))
+        return false;
+    mine->common_bytes = bytes;
+    return true;
+}
 
 /* The same with the heap profile, for a class of the threads' own. *sampled: the block belongs into the profile. */
 void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled);

@@ -58,7 +58,6 @@ static void fill_in(qy_pool *pool, const qy_pool_attr *attr)
     pool->bytes = attr->object_bytes;
     pool->cache_room = (uint32_t)cache_room(attr, pool->stride);
     pool->buffers = (attr->flags & QY_POOL_BUFFERS) != 0;
-    pool->plain = !pool->buffers && attr->reset == NULL;
     pool->construct = attr->construct;
     pool->reset = attr->reset;
     pool->destruct = attr->destruct;
@@ -151,22 +150,20 @@ static QYI_NOINLINE void reset_and_give(qy_pool *pool, void *object)
     give(pool, object);
 }
 
-static QYI_NOINLINE void release_unusual(qy_pool *pool, void *object)
+static QYI_NOINLINE void release_slow(qy_pool *pool, void *object)
 {
     if (pool->buffers)
         (void)qyi_release(object);
-    else
+    else if (pool->reset != NULL)
         reset_and_give(pool, object);
+    else
+        give_slow(pool, object);
 }
 
 void qy_pool_release(qy_pool *pool, void *object)
 {
-    if (QYI_UNLIKELY(object == NULL))
-        return;
-    if (QYI_UNLIKELY(!pool->plain))
-        release_unusual(pool, object);
-    else
-        give(pool, object);
+    if (QYI_LIKELY(object != NULL) && QYI_UNLIKELY(!qyi_pool_push_at(pool, pool->release_offset, object)))
+        release_slow(pool, object);
 }
 
 void qyi_pool_buffer_last(struct qy_pool *pool, void *buffer)

@@ -39,10 +39,10 @@ enum {
 struct qyi_pool_cache {
     /* the owner; others only as P1 says */
     _Atomic uint32_t busy;
-    uint32_t room;         /* constant */
     _Atomic uint64_t open; /* the pool's serial; 0: closed. Under the pool's lock */
     _Atomic uint64_t count;
     _Atomic uint64_t low;                  /* the lowest count since the pool's high water was last looked at */
+    uint64_t room;                         /* constant */
     uint64_t serial;                       /* constant: the pool's */
     uint64_t known;                        /* under the pool's lock: count when the thread last held it */
     struct qyi_pool_cache *next_mine;      /* the thread's */
@@ -56,6 +56,7 @@ struct qyi_pool_cache {
 struct qyi_my_pools {
     /* Its cache of a pool with this serial, modulo their number, or NULL. Records are never freed, and `open` says whose it is. */
     struct qyi_pool_cache *slot[QYI_POOL_SLOTS];
+    struct qyi_pool_cache *no_cache; /* always NULL */
     struct qyi_pool_cache *caches;
     struct qy_pool *awaited; /* it waits in this pool, for most of the time without its lock; or NULL */
     bool ended;              /* the thread's end has been noticed: no more caches until it gets a heap again */
@@ -67,9 +68,9 @@ struct qy_pool {
     /* constant */
     uint64_t serial;       /* no other pool ever has the same, so no cache is mistaken for a later pool's */
     ptrdiff_t slot_offset; /* of the thread's slot, from the thread pointer: the same for all threads */
-    uint32_t cache_room;   /* 0: no caches */
+    ptrdiff_t release_offset; /* the same; that of no_cache if a release is more than a push: buffers, a reset function */
+    uint32_t cache_room; /* 0: no caches */
     bool buffers;
-    bool plain; /* neither buffers nor a reset function */
     void (*reset)(void *object, void *context);
     void *context;
     size_t bytes;
@@ -102,9 +103,14 @@ static_assert(offsetof(struct qy_pool, bytes) < QYI_CACHE_LINE, "what the fast p
 /* ---- the thread's cache ---- */
 
 /* What the thread has in the pool's slot: its cache of the pool, of another one, or NULL. */
+QYI_INLINE struct qyi_pool_cache *qyi_pool_slot_at(ptrdiff_t offset)
+{
+    return *(struct qyi_pool_cache **)((char *)__builtin_thread_pointer() + offset);
+}
+
 QYI_INLINE struct qyi_pool_cache *qyi_pool_slot(const struct qy_pool *pool)
 {
-    return *(struct qyi_pool_cache **)((char *)__builtin_thread_pointer() + pool->slot_offset);
+    return qyi_pool_slot_at(pool->slot_offset);
 }
 
 QYI_INLINE size_t qyi_pool_cache_count(const struct qyi_pool_cache *cache)
@@ -124,10 +130,10 @@ QYI_INLINE void qyi_pool_cache_leave(struct qyi_pool_cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* The pool's cache, entered; NULL: not at hand, or closed. */
-QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_enter(const struct qy_pool *pool)
+/* The pool's cache, which is in the slot at offset, entered; NULL: not at hand, or closed. */
+QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_enter_at(const struct qy_pool *pool, ptrdiff_t offset)
 {
-    struct qyi_pool_cache *cache = qyi_pool_slot(pool);
+    struct qyi_pool_cache *cache = qyi_pool_slot_at(offset);
     if (QYI_UNLIKELY(cache == NULL))
         return NULL;
     /* relaxed: the barrier between this and the next line is the one in qyi_pool_gather; here only the compiler is told */
@@ -138,6 +144,11 @@ QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_enter(const struct qy_pool *poo
         return cache;
     qyi_pool_cache_leave(cache);
     return NULL;
+}
+
+QYI_INLINE struct qyi_pool_cache *qyi_pool_cache_enter(const struct qy_pool *pool)
+{
+    return qyi_pool_cache_enter_at(pool, pool->slot_offset);
 }
 
 /* Take away the topmost objects: count are left. */
@@ -163,9 +174,9 @@ QYI_INLINE void *qyi_pool_pop(const struct qy_pool *pool)
 }
 
 /* False: no cache, full, closed, or the object was released just before. */
-QYI_INLINE bool qyi_pool_push(const struct qy_pool *pool, void *object)
+QYI_INLINE bool qyi_pool_push_at(const struct qy_pool *pool, ptrdiff_t offset, void *object)
 {
-    struct qyi_pool_cache *cache = qyi_pool_cache_enter(pool);
+    struct qyi_pool_cache *cache = qyi_pool_cache_enter_at(pool, offset);
     if (QYI_UNLIKELY(cache == NULL))
         return false;
     const size_t count = qyi_pool_cache_count(cache);
@@ -176,6 +187,11 @@ QYI_INLINE bool qyi_pool_push(const struct qy_pool *pool, void *object)
     }
     qyi_pool_cache_leave(cache);
     return pushed;
+}
+
+QYI_INLINE bool qyi_pool_push(const struct qy_pool *pool, void *object)
+{
+    return qyi_pool_push_at(pool, pool->slot_offset, object);
 }
 
 /* ---- pool_cache.c ---- */

@@ -420,7 +420,10 @@ bool qyi_pool_caches_prepare(void)
 void qyi_pool_register(struct qy_pool *pool)
 {
     pool->serial = atomic_fetch_add_explicit(&registry.last_serial, 1, memory_order_relaxed) + 1;
-    pool->slot_offset = (char *)&qyi_my_pools.slot[pool->serial % QYI_POOL_SLOTS] - (char *)__builtin_thread_pointer();
+    const char *here = __builtin_thread_pointer();
+    pool->slot_offset = (char *)&qyi_my_pools.slot[pool->serial % QYI_POOL_SLOTS] - here;
+    pool->release_offset =
+        pool->buffers || pool->reset != NULL ? (char *)&qyi_my_pools.no_cache - here : pool->slot_offset;
     qyi_fork_check();
     qyi_lock(&registry.lock);
     if (!registry.hooked) {

@@ -41,21 +41,30 @@ QYI_INLINE struct qyi_pooled *qyi_pooled_of(const void *p, uint64_t entry)
     return qyi_granule_record((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry));
 }
 
-/* The number of the buffer around p; at least the run's count in its unused rest. */
-QYI_INLINE uint32_t qyi_pooled_number(const void *p)
+/* The number of the buffer around p; at least the run's count in its unused rest. *in_run: how far p is from the run's start. */
+QYI_INLINE uint32_t qyi_pooled_find(const void *p, uint64_t *in_run)
 {
     const size_t offset = qyi_region_offset(p);
     const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    const uint64_t in_run = (uint32_t)(offset % QYI_GRANULE_BYTES) + (uint64_t)counts->before;
-    return (uint32_t)(in_run * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+    *in_run = (uint32_t)(offset % QYI_GRANULE_BYTES) + (uint64_t)counts->before;
+    return (uint32_t)(*in_run * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+}
+
+QYI_INLINE uint32_t qyi_pooled_number(const void *p)
+{
+    uint64_t in_run;
+    return qyi_pooled_find(p, &in_run);
 }
 
 /* The start of the buffer around p; NULL if there is none. */
 QYI_INLINE void *qyi_pooled_start(const void *p, const struct qyi_pooled *run)
 {
-    const uint32_t number = qyi_pooled_number(p);
+    uint64_t in_run;
+    const uint32_t number = qyi_pooled_find(p, &in_run);
     if (QYI_UNLIKELY(number >= run->count))
         return NULL;
+    if (QYI_LIKELY(number * run->stride == in_run))
+        return (void *)p; /* p itself: whoever gets it next does not wait for multiplications */
     return qyi_granule_address(qyi_record_granule(run)) + number * run->stride;
 }
 

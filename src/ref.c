@@ -104,9 +104,21 @@ QYI_NOINLINE int qyi_retain_sized(const void *p, uint32_t count, size_t length)
 }
 
 /* The caller has the last reference to the block. It may start in another granule than the one that led to it. */
-static void free_block(void *start)
+static int free_block(void *start)
 {
-    qyi_free_last(start, qyi_entry(granule_of(start)));
+    return qyi_free_last(start, qyi_entry(granule_of(start)));
+}
+
+/* The same for the block of a slab around p, whose granule has this entry. */
+QYI_INLINE int free_around(const void *p, uint64_t entry)
+{
+    const struct qyi_place place = qyi_place_of(p, entry);
+    if (QYI_LIKELY(qyi_block_starts(place.interior, place.bytes)))
+        return qyi_free_last((void *)p, entry); /* p itself: whoever gets it next does not wait for multiplications */
+    if (QYI_UNLIKELY(!qyi_place_is_block(&place)))
+        return fail(EINVAL);
+    void *start = qyi_place_start(&place);
+    return QYI_LIKELY(granule_of(start) == granule_of(p)) ? qyi_free_last(start, entry) : free_block(start);
 }
 
 /* Drop count references to the block that starts at start; p is what the caller gave. */
@@ -122,19 +134,16 @@ static void drop(struct qyi_cell *cell, uint32_t count, const void *p, void *sta
     if (dropped == QYI_DROPPED_LAST) {
         if (qyi_is_tracking())
             qyi_track_freed(start);
-        free_block(start);
+        (void)free_block(start);
     }
 }
 
 QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 {
-    if ((entry & QYI_ENTRY_POOLED) != 0) {
-        struct qyi_pooled *run = qyi_pooled_of(p, entry);
-        qyi_pooled_end(run, qyi_pooled_start(p, run));
-        return 0;
-    }
-    const struct qyi_place place = qyi_place_of(p, entry);
-    free_block(qyi_place_start(&place));
+    if ((entry & QYI_ENTRY_POOLED) == 0)
+        return free_around(p, entry);
+    struct qyi_pooled *run = qyi_pooled_of(p, entry);
+    qyi_pooled_end(run, qyi_pooled_start(p, run));
     return 0;
 }
 
@@ -142,11 +151,7 @@ QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
     if (entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0)
         return qyi_release_slow(p, 1);
-    const struct qyi_place place = qyi_place_of(p, entry);
-    if (!qyi_place_is_block(&place))
-        return fail(EINVAL);
-    free_block(qyi_place_start(&place));
-    return 0;
+    return free_around(p, entry);
 }
 
 QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)

@@ -61,20 +61,16 @@ QYI_INLINE int qyi_release(const void *p)
             return qyi_release_last(p, entry);
         return 0;
     }
-    struct qyi_magazines *mine = qyi_my_magazines();
+    struct qyi_magazines *mine = qyi_my_magazines_from((uintptr_t)p - offset);
     if (QYI_LIKELY((entry ^ mine->key) < QYI_ENTRY_PLAIN_LIMIT)) {
         /* A thread's own slabs are of one granule each. Usually p is the start of a block, and pushed as it is: what malloc
-         * returns next does not wait for multiplications then. */
-        const struct qyi_interior *interior =
-            (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-        const uint32_t within = offset % QYI_GRANULE_BYTES;
-        const uint32_t block = qyi_block_around(interior, within);
-        if (QYI_LIKELY(block * interior->bytes == within && block < interior->block_count)) {
-            struct qyi_magazine *magazine =
-                (struct qyi_magazine *)((char *)mine->magazine + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-            if (QYI_LIKELY(qyi_magazine_push(magazine, (void *)p)))
-                return 0;
-        }
+         * returns next does not wait for a multiplication then. */
+        const size_t class_offset = entry & 0xff << QYI_ENTRY_CLASS_SHIFT;
+        const struct qyi_interior *interior = (const struct qyi_interior *)((const char *)qyi_interiors + class_offset);
+        struct qyi_magazine *magazine = (struct qyi_magazine *)((char *)mine->magazine + class_offset);
+        if (QYI_LIKELY(qyi_block_starts(interior, offset % QYI_GRANULE_BYTES)) &&
+            QYI_LIKELY(qyi_magazine_push(magazine, (void *)p)))
+            return 0;
     }
     return qyi_release_uncounted(p, entry);
 }

@@ -66,7 +66,7 @@ static_assert(offsetof(struct qyi_root, part) % sizeof(void *) == 0 &&
                   sizeof(struct qyi_root) == offsetof(struct qyi_root, part) + QYI_ROOT_PART_COUNT * sizeof(void *),
               "no padding");
 
-QY_API extern const struct qyi_root qy_root;
+extern __attribute__((visibility("default"))) const struct qyi_root qy_root;
 
 enum qyi_root_fit {
     QYI_ROOT_FITS,

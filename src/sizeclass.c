@@ -61,6 +61,8 @@ void qyi_sizeclass_init(void)
             .reciprocal = (uint32_t)qyi_div_up((size_t)1 << QYI_RECIPROCAL_SHIFT, class->bytes),
             .bytes = class->bytes,
             .block_count = class->block_count,
+            .inverse = class->inverse,
+            .shift = class->shift,
         };
     }
 }

@@ -61,7 +61,9 @@ struct qyi_interior {
     uint32_t reciprocal; /* ceil(2^35 / bytes) */
     uint32_t bytes;
     uint32_t block_count;
-    uint32_t unused[5];
+    uint32_t inverse; /* as in struct qyi_class, and shift */
+    uint32_t shift;
+    uint32_t unused[3];
 };
 
 enum { QYI_RECIPROCAL_SHIFT = 35 };
@@ -104,6 +106,13 @@ QYI_INLINE uint32_t qyi_block_number(const struct qyi_class *class, uint32_t off
 QYI_INLINE uint32_t qyi_block_around(const struct qyi_interior *interior, uint32_t offset)
 {
     return (uint32_t)((uint64_t)offset * interior->reciprocal >> QYI_RECIPROCAL_SHIFT);
+}
+
+/* A block starts offset bytes into a slab: see qyi_block_number. */
+QYI_INLINE bool qyi_block_starts(const struct qyi_interior *interior, uint32_t offset)
+{
+    const uint32_t product = offset * interior->inverse;
+    return (product >> interior->shift | product << (-interior->shift & 31)) < interior->block_count;
 }
 
 #endif

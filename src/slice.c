@@ -54,19 +54,23 @@ static QYI_COLD void *take_tracked(size_t align, size_t length)
     return p;
 }
 
-static QYI_COLD qy_slice new_tracked(size_t length)
+static QYI_NOINLINE qy_slice new_slow(size_t length)
 {
-    void *p = length == 0 ? NULL : take_tracked(QYI_CACHE_LINE, length);
-    return p != NULL ? make(p, length) : empty;
+    if (length == 0)
+        return empty;
+    /* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
+    const size_t bytes = length <= QYI_TABLE_BYTES ? qyi_align_up(length, QYI_CACHE_LINE) : length;
+    void *p = !qyi_is_tracking() ? qyi_malloc_slow(bytes) : take_tracked(QYI_CACHE_LINE, length);
+    return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
 }
 
 qy_slice qy_slice_new(size_t length)
 {
-    if (QYI_UNLIKELY(length - 1 >= qyi_slice_plain_max)) /* also if it is 0 */
-        return new_tracked(length);
-    /* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
-    void *p = qyi_malloc(qyi_align_up(length, QYI_CACHE_LINE));
-    return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
+    void *p;
+    if (QYI_LIKELY(length - 1 < qyi_slice_plain_max) && /* not if it is 0 */
+        QYI_LIKELY(qyi_magazine_pop(qyi_my_magazine(qyi_align_up(length, QYI_CACHE_LINE)), &p)))
+        return make(p, length);
+    return new_slow(length);
 }
 
 qy_slice qy_slice_new_aligned(size_t align, size_t length)
@@ -75,7 +79,7 @@ qy_slice qy_slice_new_aligned(size_t align, size_t length)
         return fail(EINVAL);
     if (length == 0)
         return empty;
-    void *p = length <= qyi_slice_plain_max ? qyi_aligned(align, length) : take_tracked(align, length);
+    void *p = !qyi_is_tracking() ? qyi_aligned(align, length) : take_tracked(align, length);
     return p != NULL ? make(p, length) : empty;
 }
 
@@ -84,7 +88,7 @@ qy_slice qy_slice_zeroed(size_t length)
     if (length == 0)
         return empty;
     void *p;
-    if (QYI_LIKELY(length <= qyi_slice_plain_max))
+    if (length <= QYI_SIZE_LIMIT && !qyi_is_tracking())
         p = qyi_calloc(1, qyi_align_up(length, QYI_CACHE_LINE));
     else if ((p = take_tracked(QYI_CACHE_LINE, length)) != NULL)
         memset(p, 0, length);

@@ -35,7 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
-size_t qyi_slice_plain_max = PTRDIFF_MAX; /* QYI_SIZE_LIMIT */
+size_t qyi_slice_plain_max = QYI_TABLE_BYTES;
 
 enum {
     BUCKET_SHIFT = 15,

@@ -14,7 +14,7 @@
 #include "region.h"
 #include "site.h"
 
-/* The longest slice that is made the plain way: any, or none when references are tracked. */
+/* The longest slice that is made at once: QYI_TABLE_BYTES, or 0 when references are tracked. */
 extern QYI_HIDDEN size_t qyi_slice_plain_max;
 
 QYI_INLINE bool qyi_is_tracking(void)

@@ -29,8 +29,16 @@ extern "C" {
 /* 10000 * major + 100 * minor + patch, of the header that a program was compiled with. */
 #define QY_VERSION (QY_VERSION_MAJOR * 10000 + QY_VERSION_MINOR * 100 + QY_VERSION_PATCH)
 
+/* noplt: a call by way of the linkage table is two jumps instead of one, and buffers are many short calls. */
+#if defined(__has_attribute)
+#if __has_attribute(noplt)
+#define QY_API __attribute__((visibility("default"), noplt))
+#endif
+#endif
 #if defined(__GNUC__)
+#ifndef QY_API
 #define QY_API __attribute__((visibility("default")))
+#endif
 #define QY_ALLOCATES(...) __attribute__((malloc, alloc_size(__VA_ARGS__), warn_unused_result))
 #else
 #define QY_API
