@@ -143,7 +143,7 @@ struct qyi_heap *qyi_heap_adopt(void)
 static void add_past_calls(struct qyi_magazines *magazines)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        const uint64_t calls = magazines->magazine[class].calls;
+        const uint64_t calls = qyi_magazines_calls(magazines, class);
         if (calls != 0) /* relaxed: a counter */
             atomic_fetch_add_explicit(&qyi_heap_past_calls[class], calls, memory_order_relaxed);
     }

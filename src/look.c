@@ -47,7 +47,10 @@ static QYI_RACY uint64_t calls_of(const volatile struct qyi_magazines *magazines
     unsigned tries = 100;
     do {
         due = magazines->due[class];
+        /* acquire: pair with the releases in set_due of magazine.c */
+        atomic_thread_fence(memory_order_acquire);
         calls = magazines->magazine[class].calls;
+        atomic_thread_fence(memory_order_acquire);
     } while ((magazines->due[class] != due || (calls == 0 && due != 0)) && --tries != 0);
     return calls + due;
 }

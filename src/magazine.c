@@ -73,6 +73,23 @@ static void **cut_slots(struct qyi_magazines *mine, unsigned capacity)
     return slots;
 }
 
+/*
+ * With the heap profile: which call of the class is to be sampled next; calls counts up to it. Whoever reads meanwhile sees that calls
+ * is 0, or that due has changed (look.c).
+ */
+static void set_due(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    const uint64_t calls = qyi_magazines_calls(mine, class);
+    const uint64_t more = qyi_meter_calls(mine->heap, qyi_classes[class].bytes);
+    magazine->calls = 0;
+    /* release: pairs with the acquires in calls_of of look.c */
+    atomic_thread_fence(memory_order_release);
+    mine->due[class] = calls + more;
+    atomic_thread_fence(memory_order_release);
+    magazine->calls = -more;
+}
+
 /* Give the magazine more slots if it may have them. Keeps its blocks. */
 static bool grow(struct qyi_magazines *mine, unsigned class)
 {
@@ -81,6 +98,8 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
     const unsigned old = growth->capacity;
     if (old == 0) {
         set_first_slots(mine, class);
+        if (qyi_meter_rate != 0 && !qyi_class_is_common(class))
+            set_due(mine, class); /* now: free may fill it so that malloc finds it empty never */
         return true;
     }
     const unsigned capacity = (unsigned)qyi_min(qyi_classes[class].slots_max, (old + 1) * GROWTH_FACTOR - 1);
@@ -178,17 +197,10 @@ void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow)
 
 /* ---- the heap profile ---- */
 
-/* Which call of the class is to be sampled next; calls counts up to it. */
-static void set_due(struct qyi_magazines *mine, unsigned class)
-{
-    const uint64_t more = qyi_meter_calls(mine->heap, qyi_classes[class].bytes);
-    mine->due[class] = qyi_magazines_calls(mine, class) + more;
-    mine->magazine[class].calls = -more;
-}
-
 void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
+    qyi_fork_check(); /* before a lock is taken */
     if (mine->due[class] == 0)
         set_due(mine, class);
     const bool counted = magazine->calls == 0; /* by the fast path */
@@ -204,7 +216,7 @@ void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, boo
 void qyi_magazines_meter(struct qyi_magazines *mine)
 {
     for (unsigned class = 0; class < QYI_OWN_CLASS_COUNT; class++) {
-        if (mine->magazine[class].calls != 0)
+        if (mine->growth[class].capacity != 0)
             set_due(mine, class);
     }
 }

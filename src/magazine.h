@@ -4,11 +4,11 @@
  *     sentinel  slots[0]  ...  block  block  block   |             |  capacity
  *       NULL                                         ^ top         ^ limit
  *
- * malloc takes top[-1] and counts, free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no
- * access to the block or to its slab. With the heap profile, the count is negative, and reaches 0 with the call that is to be sampled
- * (meter.h); the test for it costs malloc an instruction, and saves the profile from a malloc of its own. A thread without magazines is taken to have them at the region's base, where there
- * are zeros: every magazine of these is empty and full at once, and their key matches no block, so the fast paths need no
- * test of their own for that state.
+ * malloc takes top[-1] and counts, free stores at *top. Nothing else happens on the fast paths: no lock, no atomic instruction, no access
+ * to the block or to its slab. With the heap profile, the count is negative, and reaches 0 with the call that is to be sampled
+ * (meter.h); the test for it costs malloc an instruction, and saves the profile from a malloc of its own. A thread without
+ * magazines is taken to have them at the region's base, where there are zeros: every magazine of these is empty and full at once, and
+ * their key matches no block, so the fast paths need no test of their own for that state.
  */
 #ifndef QYI_MAGAZINE_H
 #define QYI_MAGAZINE_H
@@ -24,7 +24,7 @@ struct qyi_magazine {
     void **top;
     void **limit;
     void **slots;
-    uint64_t calls; /* blocks handed out, less magazines.due; frees are derived from it */
+    uint64_t calls; /* blocks handed out; of a class with a `due`, less that. Frees are derived from it */
 };
 
 static_assert(sizeof(struct qyi_magazine) == 1 << QYI_ENTRY_CLASS_SHIFT,
@@ -49,7 +49,7 @@ struct qyi_magazines {
     size_t room_bytes; /* by how much the magazines may still grow, in bytes of blocks */
     struct qyi_magazine magazine[QYI_CLASS_COUNT];
     struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
-    uint64_t due[QYI_OWN_CLASS_COUNT]; /* which call of the class belongs into the heap profile next; 0: not known */
+    uint64_t due[QYI_OWN_CLASS_COUNT]; /* the number of the call that belongs into the heap profile next; 0: none is known */
     size_t common_bytes;       /* held in magazines of common classes */
     uint64_t slow_calls;       /* the clock is looked at once in a while */
     _Atomic bool flush_wanted; /* another thread asks for everything to be given back */

@@ -121,7 +121,8 @@ int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(vo
 
 /*
  * From here on the calling thread's descriptors are its own, and of the program's there is only this one, if it is not negative: what
- * the program closes, counts on or runs out of is not the library's. False: the kernel cannot do that, and nothing has changed.
+ * the program closes, counts on or runs out of is not the library's. (Before Linux 5.9, descriptors above 65536 or a limit that was
+ * lowered stay.) False: the kernel cannot do that, and nothing has changed.
  */
 bool qyi_os_own_descriptors(int kept);
 

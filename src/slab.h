@@ -40,7 +40,8 @@ struct qyi_slab {
         pending; /* blocks announced since the owner last looked; from 0 to more: goes on the notify list */
     _Atomic uint32_t notify_next; /* first granule of the next slab on the notify list */
     _Atomic uint64_t remote_inline[QYI_WORDS_INLINE];
-    _Atomic uint64_t sampled_hashes; /* bit h: a block that hashes to h may be in the heap profile; the others are not */
+    /* Written under the owner's heap's lock. Bit h: a block that hashes to h may be in the heap profile; the others are not */
+    _Atomic uint64_t sampled_hashes;
 };
 
 static_assert(sizeof(struct qyi_slab) <= QYI_RECORD_BYTES, "a slab's record is a granule's record");

@@ -16,6 +16,17 @@ file=$(profile)
 within 5 "$(in_use "$file")" "$kept" || fail "threads: $(in_use "$file") in use, in truth $kept"
 rm "$file"
 
+# What a thread allocates from what another left behind is sampled from its first call on, although it never runs out of blocks; and
+# calls are counted right when threads are gone.
+run QUARRY_OPTIONS=prof_rate:64K,prof_seed:3,prof_format:legacy QUARRY_STATS=text:"$folder/stats" "$program" heir
+read -r allocated calls <"$folder/out"
+file=$(profile)
+seen=$(sed -n '1s/^heap profile:[^[]*\[ *[0-9]*: *\([0-9]*\)\].*/\1/p' "$file")
+within 10 "$seen" "$allocated" || fail "heir: $seen allocated, in truth $allocated"
+counted=$(awk '$1 == "small" { print $2 }' "$folder/stats")
+within 1 "$counted" "$calls" || fail "heir: $counted calls, in truth $calls"
+rm "$file"
+
 # At rate 1, everything is sampled, and exact.
 run QUARRY_OPTIONS=prof_rate:1,prof_format:legacy "$program"
 read -r allocated kept <"$folder/out"

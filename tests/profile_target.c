@@ -1,7 +1,7 @@
 /*
  * What the profile_*.sh tests look at: blocks from functions of known names. Prints what was allocated and kept, as usable bytes.
  *
- *     profile_target WAY     plain, fork, fork-exit, threads
+ *     profile_target WAY     plain, fork, fork-exit, threads, heir
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -55,6 +55,31 @@ APART static void *work(void *unused)
     return NULL;
 }
 
+/* A thread that gets the slabs of another that has ended, all of them full, and frees before it allocates. */
+enum { HEIR_BYTES = 1008, HEIR_FREED = 8 };
+
+APART static void *heir(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < HEIR_FREED; i++)
+        free(small_block[i]);
+    for (int i = 0; i < CHURN_COUNT; i++) {
+        char *p = malloc(HEIR_BYTES);
+        *(volatile char *)p = 1;
+        allocated += HEIR_BYTES;
+        free(p);
+    }
+    return NULL;
+}
+
+APART static void *bequeath(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 4096; i++)
+        small_block[i] = keep_small(HEIR_BYTES);
+    return NULL;
+}
+
 APART static void *drop(void *unused)
 {
     (void)unused;
@@ -77,6 +102,14 @@ static void in_thread(void *(*function)(void *))
 int main(int count, char **argument)
 {
     const char *way = count > 1 ? argument[1] : "plain";
+    if (strcmp(way, "heir") == 0) {
+        in_thread(bequeath);
+        malloc_trim(0);
+        in_thread(heir);
+        malloc_trim(0);
+        printf("%zu %d\n", allocated, 4096 + CHURN_COUNT);
+        return 0;
+    }
     if (strcmp(way, "threads") == 0) {
         in_thread(work);
         in_thread(drop);

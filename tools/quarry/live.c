@@ -47,16 +47,17 @@ static int open_page(DIR *folder)
         const ssize_t length = readlinkat(dirfd(folder), entry->d_name, link, sizeof link - 1);
         link[length < 0 ? 0 : length] = '\0';
         if (strncmp(link, LINK, strlen(LINK)) == 0)
-            fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC);
+            fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     }
     return fd;
 }
 
-/* Anybody can call a file so: it is looked at with care. */
+/* Anybody can call a file so, and cut it off while it is read; not if it is sealed, as the library's is. */
 static enum qyi_page_fit read_page(int fd, struct qyi_page *page)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0 || status.st_size <= 0)
+    const int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || fstat(fd, &status) != 0 || status.st_size <= 0)
         return QYI_PAGE_NONE;
     const size_t bytes = qyi_min((size_t)status.st_size, sizeof *page);
     const struct qyi_page *shared = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
