@@ -67,10 +67,13 @@ bench-sends: tools/bench/bench-sends
 bench-instructions: libquarry.la tools/bench/bench-pairs
 	$(bench_environment) '$(abs_top_srcdir)/tools/bench/instructions.py' --build-dir '$(abs_top_builddir)'
 
+bench-diagnostics: libquarry.la tools/bench/bench-workloads
+	$(bench_environment) '$(abs_top_srcdir)/tools/bench/diagnostics.py' --build-dir '$(abs_top_builddir)'
+
 bench-pool: tools/bench/pool
 	tools/bench/pool
 else
-bench bench-smoke bench-instructions bench-pool bench-sends:
+bench bench-smoke bench-instructions bench-diagnostics bench-pool bench-sends:
 	@echo '$@: a sanitizer build makes no library to measure'; exit 1
 endif
 
