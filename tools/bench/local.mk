@@ -77,7 +77,7 @@ bench bench-smoke bench-instructions bench-diagnostics bench-pool bench-sends:
 	@echo '$@: a sanitizer build makes no library to measure'; exit 1
 endif
 
-.PHONY: bench bench-smoke bench-instructions bench-pool bench-sends
+.PHONY: bench bench-smoke bench-instructions bench-diagnostics bench-pool bench-sends
 
 CLEANFILES += $(bench_programs) tools/bench/pool tools/bench/bench-sends bench-sends.tsv bench.tsv bench.txt bench.svg
 
@@ -85,6 +85,7 @@ EXTRA_DIST += \
 	tools/bench/README.md \
 	tools/bench/allocators.py \
 	tools/bench/bench.py \
+	tools/bench/diagnostics.py \
 	tools/bench/generate.py \
 	tools/bench/inputs/pages.ps \
 	tools/bench/inputs/records.js \
