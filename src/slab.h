@@ -1,10 +1,12 @@
 /*
  * slab.h: a run of granules cut into equal blocks. Layer 3.
  *
- *     block   0 1 2 3 4 5 6 7 8 9 ...          free:   bit set, the block can be handed out
- *     free    1 0 0 1 0 0 0 - - -              remote: bit set, another thread has freed the block, and the owner does
- * not know yet remote  0 0 1 0 0 0 0 - - -              a live block, or one in a magazine, has neither ^ carved:
- * blocks from here on have never been handed out
+ *     block   0 1 2 3 4 5 6 7 8 9 ...
+ *     free    1 0 0 1 0 0 0 - - -        set: the block can be handed out
+ *     remote  0 0 1 0 0 0 0 - - -        set: another thread has freed it, and the owner does not know yet
+ *                           ^ carved     blocks from here on have never been handed out
+ *
+ * A live block, or one in a magazine, has neither bit.
  *
  * A slab belongs to one heap at a time. Its record and its free bitmap are the owner's, under that heap's lock; the
  * remote part is everybody's, and has cache lines of its own.

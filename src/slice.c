@@ -67,7 +67,7 @@ static QYI_NOINLINE qy_slice new_slow(size_t length)
 qy_slice qy_slice_new(size_t length)
 {
     void *p;
-    if (QYI_LIKELY(length - 1 < qyi_slice_plain_max) && /* not if it is 0 */
+    if (QYI_LIKELY(length - 1 < qyi_slice_fast_max) && /* not if it is 0 */
         QYI_LIKELY(qyi_magazine_pop(qyi_my_magazine(qyi_align_up(length, QYI_CACHE_LINE)), &p)))
         return make(p, length);
     return new_slow(length);

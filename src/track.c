@@ -35,7 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
-size_t qyi_slice_plain_max = QYI_TABLE_BYTES;
+size_t qyi_slice_fast_max = QYI_TABLE_BYTES;
 
 enum {
     BUCKET_SHIFT = 15,
@@ -487,7 +487,7 @@ QYI_ONCE void qyi_track_start(void)
     qyi_fork_register();
     qyi_fork_add_hook(in_child);
     qyi_count_flag = QYI_ENTRY_TRACKED;
-    qyi_slice_plain_max = 0;
+    qyi_slice_fast_max = 0;
 }
 
 /* ---- reports ---- */

@@ -2,7 +2,7 @@
  * track.h: who made, retained and released buffers, with QUARRY_OPTIONS=buf_track. Layer 5.
  *
  * Off, it costs nothing: slabs whose blocks are tracked have a flag of their own in place of the counted one, so that every
- * fast path hands them to its slow half, and new buffers are longer than qyi_slice_plain_max, which is 0 then. Only
+ * fast path hands them to its slow half, and new buffers are longer than qyi_slice_fast_max, which is 0 then. Only
  * slow paths call in here, and only for such blocks.
  *
  * A reference is known by the address of its first byte and, if the program said it, its length.
@@ -15,11 +15,11 @@
 #include "site.h"
 
 /* The longest slice that is made at once: QYI_TABLE_BYTES, or 0 when references are tracked. */
-extern QYI_HIDDEN size_t qyi_slice_plain_max;
+extern QYI_HIDDEN size_t qyi_slice_fast_max;
 
 QYI_INLINE bool qyi_is_tracking(void)
 {
-    return QYI_UNLIKELY(qyi_slice_plain_max == 0);
+    return QYI_UNLIKELY(qyi_slice_fast_max == 0);
 }
 
 /* After the options, and when the allocator has started. */
