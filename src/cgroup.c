@@ -68,7 +68,7 @@ static uint64_t read_number(char path[PATH_MAX], const char *name)
 {
     char digits[24];
     const size_t length = strlen(path);
-    strcpy(path + length, name); /* there is NAME_ROOM */
+    memcpy(path + length, name, strlen(name) + 1); /* there is NAME_ROOM */
     const size_t count = read_file(path, digits, sizeof digits);
     path[length] = '\0';
     uint64_t number = 0;

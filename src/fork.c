@@ -34,7 +34,7 @@
 #include <limits.h>
 #include <pthread.h>
 
-_Atomic uint32_t *_Atomic qyi_fork_mark;
+QYI_NEAR _Atomic uint32_t *_Atomic qyi_fork_mark;
 
 enum { HOOKS_MAX = 16 };
 

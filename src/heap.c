@@ -234,7 +234,7 @@ static void rebuild_idle(void)
     }
 }
 
-void qyi_heaps_after_fork(void)
+QYI_COLD void qyi_heaps_after_fork(void)
 {
     qyi_lock_after_fork(&registry.lock);
     if (!qyi_lock_is_mine(&registry.lock))
@@ -504,7 +504,7 @@ void qyi_heap_drain(struct qyi_heap *heap)
 
 /* ---- reference counts ---- */
 
-bool qyi_heap_count_slab(uint32_t granule)
+QYI_COLD bool qyi_heap_count_slab(uint32_t granule)
 {
     for (;;) {
         const uint32_t owner = qyi_entry_owner(qyi_entry(granule));

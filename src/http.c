@@ -38,7 +38,7 @@ enum {
 
 enum state { STARTING, SERVING, REFUSED };
 
-static struct {
+QYI_NEAR static struct {
     struct qyi_listener listener;
     _Atomic uint32_t state; /* an enum state: the word that the starting thread sleeps on */
     _Atomic bool ended;

@@ -27,7 +27,7 @@
 
 /* Tells site.c that this is the shared library. */
 extern const char qyi_interposes;
-QYI_HIDDEN const char qyi_interposes = 1;
+QYI_HIDDEN const char qyi_interposes = 1; /* its address tells, nobody reads it */
 
 #pragma GCC diagnostic ignored "-Wmissing-attributes" /* libc's headers decorate these names */
 
@@ -141,7 +141,7 @@ QYI_EXPORT int mallopt(int parameter, int value)
     return 1;
 }
 
-QYI_EXPORT struct mallinfo2 mallinfo2(void)
+QYI_EXPORT QYI_COLD struct mallinfo2 mallinfo2(void)
 {
     struct qyi_stats stats;
     qyi_stats_collect(&stats);
@@ -161,7 +161,7 @@ static int clamp_to_int(size_t n)
     return n > INT32_MAX ? INT32_MAX : (int)n;
 }
 
-QYI_EXPORT struct mallinfo mallinfo(void)
+QYI_EXPORT QYI_COLD struct mallinfo mallinfo(void)
 {
     const struct mallinfo2 info = mallinfo2();
     return (struct mallinfo){
@@ -175,12 +175,12 @@ QYI_EXPORT struct mallinfo mallinfo(void)
     };
 }
 
-QYI_EXPORT void malloc_stats(void)
+QYI_EXPORT QYI_COLD void malloc_stats(void)
 {
     qyi_stats_print(STDERR_FILENO);
 }
 
-QYI_EXPORT int malloc_info(int options, FILE *stream)
+QYI_EXPORT QYI_COLD int malloc_info(int options, FILE *stream)
 {
     if (options != 0)
         return EINVAL;

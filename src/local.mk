@@ -112,8 +112,9 @@ libquarry_la_LDFLAGS = \
 	-Wl,--as-needed \
 	-Wl,--exclude-libs,libgcc_eh.a \
 	-Wl,-fini=qyi_start_anchor \
+	$(PAGES_LDFLAGS) \
 	-Wl,--version-script=$(top_srcdir)/quarry.map
-EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map
+EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map $(top_srcdir)/src/pages.ld
 
 # Compiled a second time, without libtool (which would put the interposing file into its archive). -fPIC rather than -fPIE,
 # so that it can also be linked into a plugin; inside a program the linker relaxes the difference away.
@@ -138,4 +139,4 @@ quarryinclude_HEADERS = \
 	include/quarry/slice.h \
 	include/quarry/zerocopy.h
 
-EXTRA_DIST += src/README.md src/layers.txt
+EXTRA_DIST += src/README.md src/layers.txt src/pages.ld

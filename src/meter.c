@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-size_t qyi_meter_rate;
+QYI_NEAR size_t qyi_meter_rate;
 
 static struct {
     uint64_t seed;

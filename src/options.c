@@ -578,21 +578,30 @@ static void read_list(struct qyi_options *values, const char *list)
     }
 }
 
-/* An unset variable is an empty one. */
-static const char *environment(const char *name)
-{
-    const char *value = secure_getenv(name);
-    return value != NULL ? value : "";
-}
+enum variable { VARIABLE_ONLY, VARIABLE_STATS, VARIABLE_PROF, VARIABLE_OPTIONS, VARIABLE_COUNT };
 
-void qyi_options_read(void)
+static void read_all(const char *const text[VARIABLE_COUNT])
 {
-    const char *only = environment("QUARRY_ONLY");
-    if (*only != '\0' && !glob_matches(only, program_invocation_short_name))
+    if (*text[VARIABLE_ONLY] != '\0' && !glob_matches(text[VARIABLE_ONLY], program_invocation_short_name))
         return;
     struct qyi_options values = qyi_options;
-    read_stats(&values, environment("QUARRY_STATS"));
-    read_prof(&values, environment("QUARRY_PROF"));
-    read_list(&values, environment("QUARRY_OPTIONS"));
+    read_stats(&values, text[VARIABLE_STATS]);
+    read_prof(&values, text[VARIABLE_PROF]);
+    read_list(&values, text[VARIABLE_OPTIONS]);
     qyi_options = values;
+}
+
+/* Most processes have none of these, and touch nothing else of this file. */
+QYI_ONCE void qyi_options_read(void)
+{
+    QYI_NEAR static char names[VARIABLE_COUNT][16] = {"QUARRY_ONLY", "QUARRY_STATS", "QUARRY_PROF", "QUARRY_OPTIONS"};
+    const char *text[VARIABLE_COUNT];
+    bool any = false;
+    for (unsigned i = 0; i < VARIABLE_COUNT; i++) {
+        const char *value = secure_getenv(names[i]);
+        text[i] = value != NULL ? value : &names[i][sizeof names[i] - 1]; /* unset is as good as empty */
+        any |= *text[i] != '\0';
+    }
+    if (any)
+        read_all(text);
 }

@@ -8,6 +8,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -230,7 +231,7 @@ enum qyi_moved qyi_os_widen(void *start, size_t bytes, size_t wide_bytes)
     return result;
 }
 
-size_t qyi_os_resident(void *start, size_t bytes)
+QYI_COLD size_t qyi_os_resident(void *start, size_t bytes)
 {
     enum { PAGES_AT_ONCE = 1024 }; /* little enough for a small stack */
     const int saved_errno = errno;
@@ -330,12 +331,12 @@ static bool membarrier(int command)
     return done;
 }
 
-bool qyi_os_barrier_prepare(void)
+QYI_COLD bool qyi_os_barrier_prepare(void)
 {
     return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
-bool qyi_os_barrier_others(void)
+QYI_COLD bool qyi_os_barrier_others(void)
 {
     /* Whether a forked child inherits the registration is not documented. */
     return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) ||
@@ -361,6 +362,36 @@ int qyi_os_thread(pthread_t *thread, size_t stack_bytes, void *(*thread_main)(vo
     }
     errno = saved_errno;
     return error;
+}
+
+struct wanted {
+    uintptr_t address;
+    struct qyi_module_place *module;
+};
+
+static QYI_COLD int look_at_module(struct dl_phdr_info *info, size_t size, void *argument)
+{
+    const struct wanted *wanted = argument;
+    uintptr_t first = UINTPTR_MAX, last = 0;
+    bool inside = false;
+    (void)size;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        const uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_X) == 0)
+            continue;
+        first = qyi_min(first, start);
+        last = qyi_max(last, start + segment->p_memsz);
+        inside = inside || wanted->address - start < segment->p_memsz;
+    }
+    if (inside)
+        *wanted->module = (struct qyi_module_place){first, last, info->dlpi_addr, info->dlpi_name};
+    return inside;
+}
+
+QYI_COLD bool qyi_os_find_module(uintptr_t address, struct qyi_module_place *module)
+{
+    return dl_iterate_phdr(look_at_module, &(struct wanted){address, module}) != 0;
 }
 
 /* The kernel's copy of the table without what is to be closed, where it can do that (Linux 5.9); else a whole copy. */

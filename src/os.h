@@ -113,6 +113,14 @@ uint64_t qyi_os_now_ns(void);
 bool qyi_os_barrier_prepare(void);
 bool qyi_os_barrier_others(void);
 
+/* The module that has this address in its code. False: none has. */
+struct qyi_module_place {
+    uintptr_t start, end; /* its code: from its first executable segment to its last (ours has two: pages.ld) */
+    uintptr_t base;
+    const char *name;
+};
+bool qyi_os_find_module(uintptr_t address, struct qyi_module_place *module);
+
 /*
  * A thread of the library's own, joinable, with all signals blocked. 0, or the error. The stack is as small as asked for, unless the
  * program's thread-local variables alone are larger.

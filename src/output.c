@@ -363,7 +363,9 @@ bool qyi_output_open(struct qyi_output *out, const char *pattern, const char *re
     if (pattern == NULL) {
         out->fd = qyi_output_stderr();
     } else {
-        out->key.time_s = (uint64_t)time(NULL);
+        struct timespec now = {0};
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        out->key.time_s = (uint64_t)now.tv_sec;
         out->key.number = next_number(pattern, out->key.pid);
         open_file(out, pattern);
     }

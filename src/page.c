@@ -209,7 +209,7 @@ void qyi_page_update(void)
 
 /* ---- the tick ---- */
 
-static uint64_t tick(uint64_t now_ms)
+QYI_ONCE static uint64_t tick(uint64_t now_ms)
 {
     const uint64_t history_ms = qyi_history_step(now_ms);
     if (qyi_options.live != QYI_LIVE_PAGE)

@@ -47,7 +47,7 @@ static struct {
 
 static const uint64_t WATCHING = UINT64_MAX;
 
-uint64_t (*_Atomic qyi_reclaim_watcher)(uint64_t now_ms);
+QYI_NEAR uint64_t (*_Atomic qyi_reclaim_watcher)(uint64_t now_ms);
 
 static uint64_t interval_ms(void)
 {

@@ -55,7 +55,7 @@ struct queue {
 
 enum { WHOLE_FRAMES, PART_FRAMES, QUEUE_COUNT };
 
-static const char no_region[QYI_ZEROS_BYTES];
+static char no_region[QYI_ZEROS_BYTES]; /* never written; a page of zeros that is not of a file costs nothing */
 
 /* Granules that a thread is purging, without the lock. They are on its stack. */
 struct purge {
@@ -268,8 +268,8 @@ static uint64_t run_starts(uint64_t bits, size_t count)
 /* The granules of a frame whose address is a multiple of align granules (at most a frame): frames are aligned themselves. */
 static uint64_t aligned_positions(size_t align)
 {
-    static const uint64_t every[] = {0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
-                                     0x0001000100010001, 0x0000000100000001, 0x0000000000000001};
+    QYI_NEAR static uint64_t every[] = {0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+                                        0x0001000100010001, 0x0000000100000001, 0x0000000000000001};
     return every[qyi_log2(align)];
 }
 
@@ -789,7 +789,7 @@ void qyi_region_advise(void)
     qyi_unlock(&region.lock);
 }
 
-void qyi_region_unreserve(void)
+QYI_COLD void qyi_region_unreserve(void)
 {
     qyi_lock(&region.lock);
     qyi_lock(qyi_meta_lock());
@@ -855,7 +855,7 @@ static void keep_own_purges(void)
     }
 }
 
-bool qyi_region_after_fork(void)
+QYI_COLD bool qyi_region_after_fork(void)
 {
     const bool rebuild = qyi_lock_after_fork(&region.lock);
     if (rebuild) {
@@ -881,7 +881,7 @@ void qyi_region_totals(struct qyi_region_totals *totals)
     qyi_unlock(&region.lock);
 }
 
-uint64_t qyi_region_clean(uint32_t first)
+QYI_COLD uint64_t qyi_region_clean(uint32_t first)
 {
     qyi_lock(&region.lock);
     const struct frame *frame = frame_at(first / QYI_FRAME_GRANULES);
@@ -890,7 +890,7 @@ uint64_t qyi_region_clean(uint32_t first)
     return clean;
 }
 
-size_t qyi_region_resident(void)
+QYI_COLD size_t qyi_region_resident(void)
 {
     struct qyi_span *const spans[] = {ALL_SPANS};
     size_t bytes = 0;
@@ -904,7 +904,7 @@ size_t qyi_region_resident(void)
     return bytes;
 }
 
-void qyi_region_validate(void)
+QYI_COLD void qyi_region_validate(void)
 {
     qyi_lock(&region.lock);
     size_t free_granules = 0;

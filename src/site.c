@@ -15,11 +15,11 @@
 
 #include "lock.h"
 #include "meta.h"
+#include "os.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
-#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -41,10 +41,11 @@ struct record {
 /* Of interpose.c, which is in the shared library alone. */
 extern const char qyi_interposes __attribute__((weak, visibility("hidden")));
 
+QYI_NEAR static unsigned frames_wanted;
+
 static struct {
     struct qyi_lock lock;
-    unsigned frames_wanted; /* per record */
-    unsigned frames;        /* the same, when unwinding works; 0 before */
+    unsigned frames; /* per record: as wanted, when unwinding works; 0 before */
     size_t record_bytes;
     uintptr_t own_start, own_end; /* the library's code */
     uint32_t count;               /* the next number */
@@ -60,38 +61,6 @@ static struct record *record_at(qyi_site site)
 
 /* ---- what is ours ---- */
 
-struct search {
-    uintptr_t address;
-    uintptr_t start, end; /* of the executable segment around it */
-    uintptr_t base;
-    const char *name;
-};
-
-static int visit(struct dl_phdr_info *info, size_t size, void *argument)
-{
-    struct search *search = argument;
-    (void)size;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        const uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_X) == 0 || search->address - start >= segment->p_memsz)
-            continue;
-        search->start = start;
-        search->end = start + segment->p_memsz;
-        search->base = info->dlpi_addr;
-        search->name = info->dlpi_name;
-        return 1;
-    }
-    return 0;
-}
-
-/* False: the address is in no module. */
-static bool find_module(uintptr_t address, struct search *search)
-{
-    *search = (struct search){.address = address};
-    return dl_iterate_phdr(visit, search) != 0;
-}
-
 QYI_INLINE bool is_own(uintptr_t address)
 {
     return address - sites.own_start < sites.own_end - sites.own_start;
@@ -106,7 +75,7 @@ static bool prime(void)
     const int saved_errno = errno;
     const bool works = backtrace(frame, 1) > 0;
     if (works)
-        sites.frames = sites.frames_wanted;
+        sites.frames = frames_wanted;
     errno = saved_errno;
     return works;
 }
@@ -114,21 +83,21 @@ static bool prime(void)
 /* In a program without a loader, unwinding before this point, which comes after the library's own constructor, would abort. */
 __attribute__((constructor)) QYI_ONCE static void program_begins(void)
 {
-    if (sites.frames_wanted != 0 && sites.frames == 0)
+    if (frames_wanted != 0 && sites.frames == 0)
         (void)prime();
 }
 
 bool qyi_site_start(unsigned frames)
 {
-    struct search search;
-    if (&qyi_interposes != NULL && find_module((uintptr_t)&qyi_site_start, &search)) {
-        sites.own_start = search.start;
-        sites.own_end = search.end;
+    struct qyi_module_place own;
+    if (&qyi_interposes != NULL && qyi_os_find_module((uintptr_t)&qyi_site_start, &own)) {
+        sites.own_start = own.start;
+        sites.own_end = own.end;
     } else {
         frames += OWN_FRAMES_USUAL; /* the caller is among them */
     }
-    sites.frames_wanted = (unsigned)qyi_min(frames, QYI_SITE_FRAMES);
-    sites.record_bytes = sizeof(struct record) + sites.frames_wanted * sizeof(uintptr_t);
+    frames_wanted = (unsigned)qyi_min(frames, QYI_SITE_FRAMES);
+    sites.record_bytes = sizeof(struct record) + frames_wanted * sizeof(uintptr_t);
     sites.count = 1;
     return getauxval(AT_BASE) == 0 || prime();
 }
@@ -218,9 +187,9 @@ void qyi_site_put(struct qyi_line *line, qyi_site site, unsigned frame)
         return;
     }
     const uintptr_t address = record_at(site)->address[frame];
-    struct search module;
+    struct qyi_module_place module;
     char path[256];
-    if (!find_module(address, &module)) {
+    if (!qyi_os_find_module(address, &module)) {
         qyi_line_hex(line, address);
         return;
     }

@@ -23,7 +23,7 @@
 
 enum { LIVES_MAX = 3 };
 
-static struct {
+QYI_NEAR static struct {
     struct qyi_lock lock;
     _Atomic bool started;
     _Atomic bool has_key;

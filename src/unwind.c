@@ -22,9 +22,9 @@
 #include "unwind.h"
 
 #include "lock.h"
+#include "os.h"
 
 #include <errno.h>
-#include <link.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unwind.h>
@@ -65,28 +65,14 @@ QYI_INLINE bool is_own(uintptr_t address)
 
 /* ---- start ---- */
 
-static int find_own(struct dl_phdr_info *info, size_t size, void *unused)
-{
-    (void)size;
-    (void)unused;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        const uintptr_t start = info->dlpi_addr + segment->p_vaddr;
-        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_X) == 0 ||
-            (uintptr_t)&qyi_unwind_start - start >= segment->p_memsz)
-            continue;
-        own_start = start;
-        own_end = start + segment->p_memsz;
-        return 1;
-    }
-    return 0;
-}
-
 bool qyi_unwind_start(void)
 {
     struct qyi_unwound first;
-    if (&qyi_interposes != NULL)
-        dl_iterate_phdr(find_own, NULL);
+    struct qyi_module_place own;
+    if (&qyi_interposes != NULL && qyi_os_find_module((uintptr_t)&qyi_unwind_start, &own)) {
+        own_start = own.start;
+        own_end = own.end;
+    }
     if (getauxval(AT_BASE) == 0)
         return true; /* a program without a loader: so early, looking for tables would abort */
     qyi_unwind(&first, __builtin_frame_address(0)); /* what is done at the first time only is done now */

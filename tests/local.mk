@@ -15,6 +15,7 @@ blackbox_scripts = \
 	tests/http_serve.sh \
 	tests/memory_background.sh \
 	tests/memory_background_fork.sh \
+	tests/memory_small.sh \
 	tests/options_help.sh \
 	tests/options_live.sh \
 	tests/options_only.sh \

@@ -341,19 +341,19 @@ END_TEST
 
 START_TEST(test_every_call_may_fail_once)
 {
-    fail_each_call(1, 1);
+    fail_each_call(1, 2);
 }
 END_TEST
 
 START_TEST(test_every_call_may_fail_three_times)
 {
-    fail_each_call(3, 3);
+    fail_each_call(3, 5);
 }
 END_TEST
 
 START_TEST(test_from_every_call_on_all_may_fail)
 {
-    fail_each_call(1000000, 2);
+    fail_each_call(1000000, 5);
 }
 END_TEST
 
@@ -368,7 +368,7 @@ START_TEST(test_every_call_may_fail_where_address_space_is_limited)
     if (UNIT_SANITIZED)
         return; /* they need address space without end */
     limit_address_space();
-    fail_each_call(_i == 0 ? 1 : 1000000, 2);
+    fail_each_call(_i == 0 ? 1 : 1000000, 5);
 }
 END_TEST
 

@@ -1,0 +1,24 @@
+#!/bin/sh
+# A small program has in memory what it runs: of the library at most 100 KiB, and nothing of the code that stands apart (pages.ld).
+set -eu
+: "${top_srcdir:?}" "${top_builddir:?}"
+
+library=$(cd "$top_builddir/.libs" && pwd)/libquarry.so
+maps=$(unset QUARRY_OPTIONS QUARRY_STATS QUARRY_PROF QUARRY_ONLY; LD_PRELOAD=$library cat /proc/self/smaps)
+# A line per mapping of the library: its permissions, and how many KiB of it are resident.
+printf '%s\n' "$maps" | awk '
+    $1 ~ /^[0-9a-f]+-[0-9a-f]+$/ { ours = $6 ~ /libquarry/; permissions = $2 }
+    ours && $1 == "Rss:" { print permissions, $2 }
+' >"${TMPDIR:-/tmp}/memory_small.$$"
+trap 'rm -f "${TMPDIR:-/tmp}/memory_small.$$"' EXIT
+awk '
+    { total += $2; print }
+    $1 == "r-xp" { code[++codes] = $2 }
+    END {
+        print total, "KiB in all"
+        if (codes == 1)
+            print "this linker did not set rarely wanted code apart"
+        else if (codes != 2 || code[1] == 0 || code[2] != 0 || total > 100)
+            exit 1
+    }
+' "${TMPDIR:-/tmp}/memory_small.$$"
