@@ -107,6 +107,9 @@ QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
     if (qyi_class_is_common(class) && !qyi_is_profiling() &&
         QYI_LIKELY(qyi_magazines_pop_common(qyi_my_magazines(), class, &block)))
         return block;
+    if (!qyi_class_is_common(class) && qyi_thread_is_attached() && !qyi_is_profiling() &&
+        (block = qyi_magazines_borrow(qyi_my_magazines(), class)) != NULL)
+        return block;
     return take_block_hard(class);
 }
 

@@ -26,6 +26,9 @@
 
 enum { GROWTH_FACTOR = 4 };
 
+/* How many blocks of larger classes a class hands out before it is opened, and how much larger. */
+enum { BORROWED_MAX = 4, BORROWED_FACTOR = 2 };
+
 /* Fewer calls than this many times the capacity between two slow ones make a burst. */
 enum { BURST_CAPACITIES = 2 };
 
@@ -117,6 +120,24 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
     magazine->limit = slots + capacity;
     growth->capacity = (uint16_t)capacity;
     return true;
+}
+
+void *qyi_magazines_borrow(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine_growth *growth = &mine->growth[class];
+    const size_t bytes = qyi_classes[class].bytes;
+    const size_t most_bytes = bytes * BORROWED_FACTOR;
+    const size_t align = bytes & -bytes; /* of the class's blocks: callers rely on it */
+    if (growth->capacity != 0 || growth->borrowed == BORROWED_MAX)
+        return NULL;
+    for (unsigned c = class + 1; !qyi_class_is_common(c) && qyi_classes[c].bytes <= most_bytes; c++) {
+        void *block;
+        if (qyi_classes[c].bytes % align == 0 && mine->growth[c].capacity != 0 && qyi_magazine_pop(&mine->magazine[c], &block)) {
+            growth->borrowed++;
+            return block;
+        }
+    }
+    return NULL;
 }
 
 /* A refill or an overflow: give the magazine slots if it has none, or more if it is worth while. True: it has grown. */

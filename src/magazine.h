@@ -35,6 +35,7 @@ struct qyi_magazine_growth {
     uint32_t calls;    /* the magazine's count at the last refill or overflow */
     uint16_t capacity; /* slots, without the sentinel; 0: not used yet */
     bool used;         /* refilled or flushed since the last sweep */
+    uint8_t borrowed;  /* blocks of larger classes handed out for this one, before it was opened */
 };
 
 enum {
@@ -160,6 +161,12 @@ QYI_INLINE bool qyi_magazines_push_common(struct qyi_magazines *mine, unsigned c
     mine->common_bytes = bytes;
     return true;
 }
+
+/*
+ * For the first few blocks of one of the thread's own classes, one of a larger class that it has at hand; NULL: none is. A page for
+ * each of the sizes that a small program asks for once or twice would be most of its heap.
+ */
+void *qyi_magazines_borrow(struct qyi_magazines *mine, unsigned class);
 
 /* The same with the heap profile, for a class of the threads' own. *sampled: the block belongs into the profile. */
 void *qyi_magazines_take_metered(struct qyi_magazines *mine, unsigned class, bool *slow, bool *sampled);

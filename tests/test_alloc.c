@@ -72,9 +72,21 @@ START_TEST(test_malloc_gives_blocks_of_every_size)
 }
 END_TEST
 
+/* The first blocks of a size may be larger ones that are at hand: afterwards, none is. */
+static void ask_a_few_times(size_t bytes)
+{
+    enum { TIMES = 8 };
+    void *blocks[TIMES];
+    for (unsigned i = 0; i < TIMES; i++)
+        require((blocks[i] = qyi_malloc(bytes)) != NULL);
+    for (unsigned i = 0; i < TIMES; i++)
+        qyi_free(blocks[i]);
+}
+
 START_TEST(test_malloc_of_small_sizes_gives_the_smallest_class)
 {
     for (size_t bytes = 0; bytes <= QYI_SMALL_BYTES; bytes += bytes < 3000 ? 1 : 97) {
+        ask_a_few_times(bytes);
         void *block = qyi_malloc(bytes);
         require(qyi_usable_size(block, CALLER) == qyi_classes[qyi_class_of(bytes)].bytes);
         require(qyi_good_size(bytes) == qyi_classes[qyi_class_of(bytes)].bytes);
@@ -86,12 +98,32 @@ END_TEST
 START_TEST(test_good_size_is_what_malloc_gives)
 {
     for (size_t i = 0; i < SIZE_COUNT; i++) {
+        ask_a_few_times(SIZES[i]);
         void *block = qyi_malloc(SIZES[i]);
         require(qyi_usable_size(block, CALLER) == qyi_good_size(SIZES[i]));
         qyi_free(block);
     }
     ck_assert_uint_eq(qyi_good_size((size_t)PTRDIFF_MAX + 1), 0);
     ck_assert_uint_eq(qyi_good_size(SIZE_MAX), 0);
+}
+END_TEST
+
+/* A program that asks for every size once has no page for each of them. */
+START_TEST(test_sizes_that_are_wanted_once_share_pages)
+{
+    enum { SIZES_MAX = 64 };
+    uintptr_t pages[SIZES_MAX];
+    unsigned page_count = 0, count = 0;
+    for (size_t bytes = 1008; bytes >= 16; bytes -= 16, count++) {
+        const uintptr_t page = (uintptr_t)qyi_malloc(bytes) >> 12;
+        unsigned i = 0;
+        while (i < page_count && pages[i] != page)
+            i++;
+        if (i == page_count)
+            pages[page_count++] = page;
+    }
+    ck_assert_uint_ge(count, 60);
+    ck_assert_uint_le(page_count, 22); /* the classes are 32 */
 }
 END_TEST
 
@@ -620,6 +652,7 @@ int main(void)
     TCase *sizes = tcase_create("malloc");
     tcase_add_test(sizes, test_malloc_gives_blocks_of_every_size);
     tcase_add_test(sizes, test_malloc_of_small_sizes_gives_the_smallest_class);
+    tcase_add_test(sizes, test_sizes_that_are_wanted_once_share_pages);
     tcase_add_test(sizes, test_good_size_is_what_malloc_gives);
     tcase_add_test(sizes, test_blocks_of_size_0_are_different);
     tcase_add_test(sizes, test_powers_of_two_are_naturally_aligned);

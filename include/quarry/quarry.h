@@ -130,7 +130,8 @@ QY_API QY_ALLOCATES(1) void *qy_pvalloc(size_t size);
 QY_API size_t qy_usable_size(const void *p);
 
 /*
- * The size that a request is rounded up to: qy_malloc(qy_good_size(n)) wastes nothing.
+ * The size that a request is rounded up to: qy_malloc(qy_good_size(n)) wastes nothing. (The first few blocks of a size may be larger
+ * ones that are at hand.)
  *
  * Returns    at least size; 0 if such a request would be refused.
  */
