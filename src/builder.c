@@ -87,7 +87,7 @@ static bool replace(qy_builder *builder, size_t front, size_t bytes)
     builder->floor = base;
     builder->start = base + front;
     builder->end = base + front + length;
-    builder->limit = base + size;
+    builder->limit = base + qyi_usable_size(base, "qy_builder"); /* it may be more */
     return true;
 }
 
@@ -103,7 +103,7 @@ static bool grow(qy_builder *builder, size_t front, size_t bytes)
     builder->floor = base;
     builder->start = base + front;
     builder->end = base + front + length;
-    builder->limit = base + size;
+    builder->limit = base + qyi_usable_size(base, "qy_builder"); /* it may be more */
     return true;
 }
 

@@ -53,13 +53,15 @@ static struct shadow {
     _Atomic long large, large_bytes;
 } shadow;
 
-/* A block says its size in its first bytes. */
-static void note(size_t bytes, long sign)
+/* A block says its size in its first bytes. Its class may be a larger one than that size's. */
+static void note(const size_t *block, long sign)
 {
+    const size_t bytes = *block;
     if (bytes <= QYI_SMALL_BYTES) {
-        shadow.live[qyi_class_of(bytes)] += sign;
+        const unsigned class = qyi_class_of(qyi_usable_size(block, "note"));
+        shadow.live[class] += sign;
         if (sign > 0)
-            shadow.calls[qyi_class_of(bytes)]++;
+            shadow.calls[class]++;
         return;
     }
     shadow.large += sign;
@@ -79,10 +81,10 @@ static void *exchange_blocks(void *argument)
         size_t *block = qyi_malloc(bytes);
         require(block != NULL);
         *block = bytes;
-        note(bytes, 1);
+        note(block, 1);
         size_t *other = (size_t *)atomic_exchange(&slots[unit_below(&state, SLOTS)].block, (uintptr_t)block);
         if (other != NULL) {
-            note(*other, -1);
+            note(other, -1);
             qyi_free(other);
         }
     }
