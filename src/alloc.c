@@ -114,7 +114,7 @@ QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
 }
 
 /* The entry of p's granule; aborts if p cannot be a block. */
-static uint64_t entry_of(const void *p, const char *function)
+QYI_INLINE uint64_t entry_of(const void *p, const char *function)
 {
     const size_t offset = qyi_region_offset(p);
     if (!qyi_region_has(offset))
@@ -215,29 +215,21 @@ static QYI_NOINLINE int free_others(struct qyi_magazines *mine, void *p, uint64_
     return 0;
 }
 
-/* A block of a slab with blocks in the heap profile. */
-QYI_INLINE bool may_be_sampled(const void *p, uint64_t entry)
-{
-    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
-    struct qyi_slab *slab = qyi_slab_at(granule - qyi_entry_offset(entry));
-    return (atomic_load_explicit(&slab->sampled_hashes, memory_order_relaxed) & qyi_slab_sampled_bit(p)) != 0;
-}
-
 static QYI_NOINLINE int free_unusual(void *p, uint64_t entry)
 {
     if ((entry & QYI_ENTRY_POOLED) != 0) {
         qyi_pooled_end(qyi_pooled_of(p, entry), p);
         return 0;
     }
-    if (may_be_sampled(p, entry))
-        qyi_sample_freed(p);
-    return qyi_free_last(p, entry & ~QYI_ENTRY_SAMPLED);
+    qyi_sample_freed(p);
+    return qyi_free_last(p, entry & ~QYI_ENTRY_SLAB_FLAGS);
 }
 
 /* The usual cases at once: another thread's block, or one that goes to a magazine, of a thread that is in full swing. */
 QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0))
+    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0) &&
+        (entry & (QYI_ENTRY_POOLED | qyi_slab_sampled_bit(p))) != 0)
         return free_unusual(p, entry);
     entry &= ~QYI_ENTRY_SLAB_FLAGS;
     if (QYI_UNLIKELY(!qyi_thread_is_attached() || is_large(entry)))
@@ -250,6 +242,14 @@ QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
                                               : qyi_magazine_push(&mine->magazine[class], p)))
         return 0;
     return free_rest(p, entry);
+}
+
+/* Not a plain block of this thread's own. It is one with the heap profile, if only others of its slab are sampled. */
+QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
+{
+    if ((difference & ~QYI_ENTRY_SAMPLED) >= QYI_ENTRY_PLAIN_LIMIT || (difference & qyi_slab_sampled_bit(p)) != 0 ||
+        QYI_UNLIKELY(!qyi_magazine_push(qyi_magazine_by(qyi_my_magazines(), difference), p)))
+        qyi_free_slow(p);
 }
 
 QYI_NOINLINE void qyi_free_slow(void *p)

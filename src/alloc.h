@@ -13,6 +13,7 @@
 
 void *qyi_malloc_slow(size_t bytes);
 void qyi_free_slow(void *p);
+void qyi_free_marked(void *p, uint64_t difference);
 
 /* Free the block that starts at p, whose granule has this entry: the caller has the last reference. Returns 0, so that what
  * releases can end in it. */
@@ -28,6 +29,12 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
     return qyi_malloc_slow(bytes);
 }
 
+/* The magazine of a class, given an entry's difference from its thread's key. */
+QYI_INLINE struct qyi_magazine *qyi_magazine_by(struct qyi_magazines *mine, uint64_t difference)
+{
+    return (struct qyi_magazine *)((char *)mine->magazine + (difference & (0xff << QYI_ENTRY_CLASS_SHIFT)));
+}
+
 QYI_INLINE void qyi_free(void *p)
 {
     const size_t offset = qyi_region_offset(p);
@@ -35,12 +42,12 @@ QYI_INLINE void qyi_free(void *p)
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
         struct qyi_magazines *mine = qyi_my_magazines();
         const uint64_t difference = entry ^ mine->key;
-        if (QYI_LIKELY(difference < QYI_ENTRY_PLAIN_LIMIT)) {
-            const size_t class_offset = difference & (0xff << QYI_ENTRY_CLASS_SHIFT);
-            struct qyi_magazine *magazine = (struct qyi_magazine *)((char *)mine->magazine + class_offset);
-            if (QYI_LIKELY(qyi_magazine_push(magazine, p)))
-                return;
+        if (QYI_UNLIKELY(difference >= QYI_ENTRY_PLAIN_LIMIT)) {
+            qyi_free_marked(p, difference);
+            return;
         }
+        if (QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(mine, difference), p)))
+            return;
     }
     qyi_free_slow(p);
 }

@@ -34,6 +34,8 @@ enum {
     LOADED_HEAPS = 4, /* idle heaps that keep their blocks */
 };
 
+static_assert(CHUNK_HEAPS * CHUNK_COUNT <= QYI_ENTRY_OWNERS_MAX, "an entry has room for every heap's id");
+
 struct qyi_heap *qyi_common;
 _Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];
 struct qyi_heap_past qyi_heap_past;
@@ -540,12 +542,11 @@ void qyi_heap_sample_slab(uint32_t granule, const void *block, bool more)
         const bool found = qyi_entry_owner(entry) == owner; /* I3: now it stays so */
         if (found) {
             struct qyi_slab *slab = qyi_slab_at(granule);
-            slab->sampled = (uint16_t)(slab->sampled + (more ? 1 : -(slab->sampled != 0)));
-            uint64_t hashes = atomic_load_explicit(&slab->sampled_hashes, memory_order_relaxed);
-            hashes = slab->sampled == 0 ? 0 : more ? hashes | qyi_slab_sampled_bit(block) : hashes;
-            /* relaxed: nobody looks for a block's bit but whoever frees it, and that happens after this */
-            atomic_store_explicit(&slab->sampled_hashes, hashes, memory_order_relaxed);
-            const uint64_t wanted = slab->sampled != 0 ? entry | QYI_ENTRY_SAMPLED : entry & ~QYI_ENTRY_SAMPLED;
+            uint8_t *sampled = &slab->sampled[qyi_slab_sampled_hash(block)];
+            if (*sampled < UINT8_MAX && (more || *sampled > 0))
+                *sampled = (uint8_t)(more ? *sampled + 1 : *sampled - 1);
+            const uint64_t bit = qyi_slab_sampled_bit(block);
+            const uint64_t wanted = *sampled != 0 ? entry | bit : entry & ~bit;
             if (wanted != entry)
                 qyi_run_set_entries(granule, qyi_classes[slab->class].granule_count, wanted);
         }

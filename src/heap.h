@@ -116,8 +116,8 @@ void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
 bool qyi_heap_count_slab(uint32_t granule);
 
 /*
- * Any thread that owns this live block, in the slab at this first granule: it is in the heap profile now, or no more. While a slab has
- * such blocks, its entries have the sampled flag. Takes the owner's lock.
+ * Any thread that owns this live block, in the slab at this first granule: it is in the heap profile now, or no more. While it is, the
+ * slab's entries have its qyi_slab_sampled_bit. Takes the owner's lock.
  */
 void qyi_heap_sample_slab(uint32_t granule, const void *block, bool more);
 

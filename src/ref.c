@@ -149,7 +149,7 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 
 QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
-    if (entry == 0 || (entry & (uint64_t)0xff << QYI_ENTRY_FLAGS_SHIFT) != 0)
+    if (entry == 0 || (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_POOLED | QYI_ENTRY_SLAB_FLAGS)) != 0)
         return qyi_release_slow(p, 1);
     return free_around(p, entry);
 }

@@ -10,11 +10,12 @@
  *
  * An entry describes a granule, in one word that free reads and compares with its heap's key:
  *
- *      63        37 36    29 28          13 12        5 4   0
- *     | owner id   | flags  | offset in run | class    |  0  |
+ *      63        44 43     28 27    24 23         13 12        5 4   0
+ *     | owner id   | sampled | flags  | offset in run | class    |  0  |
  *
- * offset in run: granules since the start of the run (saturating: hop until 0). The class stands five bits up so that
- * it comes out multiplied by the size of a magazine. A free granule's entry is 0.
+ * sampled: of a slab, which hashes blocks in the heap profile have (qyi_slab_sampled_bit). offset in run: granules since the
+ * start of the run (saturating: hop until 0). The class stands five bits up so that it comes out multiplied by the size of a
+ * magazine. A free granule's entry is 0.
  */
 #ifndef QYI_REGION_H
 #define QYI_REGION_H
@@ -30,9 +31,11 @@ enum {
 
     QYI_ENTRY_CLASS_SHIFT = 5,
     QYI_ENTRY_OFFSET_SHIFT = 13,
-    QYI_ENTRY_FLAGS_SHIFT = 29,
-    QYI_ENTRY_OWNER_SHIFT = 37,
-    QYI_ENTRY_OFFSET_MAX = 0xffff,
+    QYI_ENTRY_FLAGS_SHIFT = 24,
+    QYI_ENTRY_SAMPLED_SHIFT = 28,
+    QYI_ENTRY_OWNER_SHIFT = 44,
+    QYI_ENTRY_OFFSET_MAX = (1 << (QYI_ENTRY_FLAGS_SHIFT - QYI_ENTRY_OFFSET_SHIFT)) - 1,
+    QYI_ENTRY_SAMPLED_BITS = QYI_ENTRY_OWNER_SHIFT - QYI_ENTRY_SAMPLED_SHIFT,
 };
 
 #define QYI_ENTRY_LARGE ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT)   /* a run that holds a single block */
@@ -41,7 +44,8 @@ enum {
 #define QYI_ENTRY_TRACKED \
     ((uint64_t)8 << QYI_ENTRY_FLAGS_SHIFT) /* a counted slab, for the slow paths alone: see track.h */
 #define QYI_ENTRY_SAMPLED \
-    ((uint64_t)16 << QYI_ENTRY_FLAGS_SHIFT) /* a slab some of whose blocks are in the heap profile: see sample.h */
+    ((((uint64_t)1 << QYI_ENTRY_SAMPLED_BITS) - 1) \
+     << QYI_ENTRY_SAMPLED_SHIFT) /* of a slab some of whose blocks are in the heap profile: see qyi_slab_sampled_bit */
 #define QYI_ENTRY_HAS_CELLS (QYI_ENTRY_COUNTED | QYI_ENTRY_TRACKED)
 #define QYI_ENTRY_SLAB_FLAGS (QYI_ENTRY_HAS_CELLS | QYI_ENTRY_SAMPLED) /* what an ordinary slab may have */
 #define QYI_ENTRY_PLAIN_LIMIT \

@@ -6,15 +6,15 @@
  *                       `-> stack               sums: allocated, live, live at the peak
  *
  * A block belongs to whoever allocates or frees it, so nobody asks for its sample while it is being made or removed. That lets free
- * look for it without the lock. Its slab's entries lack the sampled flag, its bit is missing in the slab's sampled_hashes, or its
- * bucket is empty: it has no sample. For nearly all blocks, one of these is the answer.
+ * look for it without the lock. Its bit is missing in its slab's entries, or its bucket is empty: it has no sample. For nearly all
+ * blocks, one of these is the answer.
  *
  * Peak. When the sum of what is live exceeds all that it has been, a new peak begins, and what every stack has live now is what it has
  * at the peak. Nothing is copied: a stack saves its number when it is first touched after a peak began (`peak` tells), and
  * until then the number is the live one itself.
  *
  * I1  stacks and places are complete before they are linked to, and never change or go but for their sums.
- * I2  a sample is in the table exactly while its block lives; its slab's `sampled` counts it for a little less.
+ * I2  a sample is in the table exactly while its block lives; its slab's `sampled` follows a little later.
  *
  * One lock. It comes after all others but that for meta, and nothing is called with it held but qyi_meta_take.
  */

@@ -2,7 +2,7 @@
  * sample.h: the heap profile's tables: stacks, and the live blocks among those that were sampled. Layer 5.
  *
  * Which allocations are sampled, meter.h says. Sampled blocks lie among the others; what is known of them stands in a table, by
- * their address, and their slab's entries have a flag, so that free looks there.
+ * their address, and their slab's entries have bits of their hashes, so that free looks there.
  */
 #ifndef QYI_SAMPLE_H
 #define QYI_SAMPLE_H

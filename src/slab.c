@@ -60,7 +60,6 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
     struct qyi_slab *slab = qyi_slab_at(granule);
     memset(slab, 0, offsetof(struct qyi_slab, pending)); /* the rest is zero: see qyi_slab_delete */
     slab->class = (uint8_t)class;
-    atomic_store_explicit(&slab->sampled_hashes, 0, memory_order_relaxed); /* a profile may have lost samples */
     return slab;
 }
 
@@ -69,6 +68,7 @@ void qyi_slab_delete(struct qyi_slab *slab)
     qyi_assert(qyi_slab_is_empty(slab));
     /* Every block's bit is in free by now, so the remote words are zero. */
     memset(qyi_slab_free_words(slab), 0, qyi_div_up(slab->carved, 64) * sizeof(uint64_t));
+    memset(slab->sampled, 0, sizeof slab->sampled); /* a profile may have lost samples */
     qyi_run_give(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count);
 }
 

@@ -32,7 +32,6 @@ struct qyi_slab {
     bool listed; /* in its heap's list of slabs with blocks to give */
     uint16_t carved;
     uint16_t free_count; /* bits set in free */
-    uint16_t sampled;    /* blocks in the heap profile; not 0: the entries have the sampled flag */
     int32_t unannounced; /* remote frees whose bits were seen before their announcement, see slab.c */
     uint32_t next, prev; /* in that list: first granules */
     uint64_t words;      /* bit w: free[w] may be non-zero */
@@ -42,8 +41,9 @@ struct qyi_slab {
         pending; /* blocks announced since the owner last looked; from 0 to more: goes on the notify list */
     _Atomic uint32_t notify_next; /* first granule of the next slab on the notify list */
     _Atomic uint64_t remote_inline[QYI_WORDS_INLINE];
-    /* Written under the owner's heap's lock. Bit h: a block that hashes to h may be in the heap profile; the others are not */
-    _Atomic uint64_t sampled_hashes;
+    /* under the owner's heap's lock: blocks in the heap profile, by qyi_slab_sampled_hash; from the highest on they are not counted any
+     * more. The entries say which are not 0 */
+    uint8_t sampled[QYI_ENTRY_SAMPLED_BITS];
 };
 
 static_assert(sizeof(struct qyi_slab) <= QYI_RECORD_BYTES, "a slab's record is a granule's record");
@@ -56,10 +56,17 @@ QYI_INLINE struct qyi_slab *qyi_slab_at(uint32_t granule)
     return qyi_granule_record(granule);
 }
 
-/* The bit of a block in its slab's sampled_hashes. */
+/* Below QYI_ENTRY_SAMPLED_BITS. */
+QYI_INLINE unsigned qyi_slab_sampled_hash(const void *p)
+{
+    static_assert(QYI_ENTRY_SAMPLED_BITS == 16, "four bits");
+    return (unsigned)((uintptr_t)p * 0x9e3779b97f4a7c15 >> 60);
+}
+
+/* The bit of the slab's entries that is missing if the block is certainly not in the heap profile. */
 QYI_INLINE uint64_t qyi_slab_sampled_bit(const void *p)
 {
-    return (uint64_t)1 << ((uintptr_t)p / QYI_STEP_BYTES * 0x9e3779b97f4a7c15 >> 58);
+    return (uint64_t)1 << QYI_ENTRY_SAMPLED_SHIFT << qyi_slab_sampled_hash(p);
 }
 
 QYI_INLINE uint64_t qyi_owner_key(uint32_t owner)

@@ -6,6 +6,7 @@
 #include "alloc.h"
 #include "meter.h"
 #include "sample.h"
+#include "slab.h"
 #include "stats.h"
 
 #include "quarry/ref.h"
@@ -223,6 +224,33 @@ START_TEST(test_counted_blocks_and_buffers_are_followed_to_the_last_release)
 }
 END_TEST
 
+/* Bits that stayed would send other blocks' frees the long way. */
+START_TEST(test_a_slab_has_the_bits_of_its_sampled_blocks_and_no_others)
+{
+    enum { BLOCKS = 100, BYTES = 64 };
+    void *block[BLOCKS];
+    start(1);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        block[i] = qyi_malloc(BYTES);
+    uint64_t random = SEED;
+    for (unsigned left = BLOCKS; left > 1;) {
+        const unsigned gone = unit_below(&random, left);
+        qyi_free(block[gone]);
+        block[gone] = block[--left];
+        for (unsigned i = 0; i < left; i++) {
+            uint64_t bits = 0;
+            for (unsigned j = 0; j < left; j++)
+                if (unit_entry_of(block[j]) == unit_entry_of(block[i]))
+                    bits |= qyi_slab_sampled_bit(block[j]);
+            ck_assert_uint_eq(unit_entry_of(block[i]) & QYI_ENTRY_SAMPLED, bits);
+        }
+    }
+    ck_assert_uint_eq(totals_now().live_samples, 1);
+    qyi_free(block[0]);
+    ck_assert_uint_eq(flagged_granules(), 0);
+}
+END_TEST
+
 START_TEST(test_aligned_and_zeroed_blocks_are_sampled)
 {
     start(1);
@@ -316,6 +344,7 @@ int main(void)
     tcase_add_test(tests, test_statistics_sum_and_count_exactly);
     tcase_add_test(tests, test_realloc_keeps_what_it_moves);
     tcase_add_test(tests, test_counted_blocks_and_buffers_are_followed_to_the_last_release);
+    tcase_add_test(tests, test_a_slab_has_the_bits_of_its_sampled_blocks_and_no_others);
     tcase_add_test(tests, test_aligned_and_zeroed_blocks_are_sampled);
     tcase_add_test(tests, test_stacks_sum_to_the_totals_and_to_the_peak);
     tcase_add_test(tests, test_pinned_space_is_what_live_blocks_keep_from_others);
