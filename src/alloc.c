@@ -82,6 +82,15 @@ static QYI_NOINLINE void *take_block_hard(unsigned class)
     return block != NULL ? block : out_of_memory();
 }
 
+/* The same, or one of the larger blocks that a thread has at hand for the first few of a class. */
+static QYI_NOINLINE void *take_block_or_larger(unsigned class)
+{
+    void *block = NULL;
+    if (!qyi_class_is_common(class) && qyi_thread_is_attached() && !qyi_is_profiling())
+        block = qyi_magazines_borrow(qyi_my_magazines(), class);
+    return block != NULL ? block : take_block_hard(class);
+}
+
 static void *take_large(size_t bytes, size_t align, bool zero)
 {
     if (bytes > QYI_SIZE_LIMIT || !qyi_start())
@@ -107,10 +116,7 @@ QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
     if (qyi_class_is_common(class) && !qyi_is_profiling() &&
         QYI_LIKELY(qyi_magazines_pop_common(qyi_my_magazines(), class, &block)))
         return block;
-    if (!qyi_class_is_common(class) && qyi_thread_is_attached() && !qyi_is_profiling() &&
-        (block = qyi_magazines_borrow(qyi_my_magazines(), class)) != NULL)
-        return block;
-    return take_block_hard(class);
+    return take_block_or_larger(class);
 }
 
 /* The entry of p's granule; aborts if p cannot be a block. */
@@ -320,10 +326,10 @@ static bool is_shared(const void *p, uint64_t entry)
     return cell != NULL && atomic_load_explicit(&cell->extra, memory_order_acquire) != 0;
 }
 
-/* The block is large enough, and at least half of it remains in use. */
+/* The block is large enough, and at least half of it remains in use, or would of that of a block of their own. */
 QYI_INLINE bool suits(size_t usable, size_t bytes)
 {
-    return bytes <= usable && bytes >= usable / 2;
+    return bytes <= usable && bytes != 0 && (QYI_LIKELY(bytes >= usable / 2) || qyi_good_size(bytes) >= usable / 2);
 }
 
 static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)

@@ -61,7 +61,7 @@ static unsigned look_at_run(uint32_t end)
         bytes = qyi_look_large(granule, granules);
     else if ((entry & QYI_ENTRY_POOLED) == 0)
         bytes = qyi_min(bytes, qyi_look_out(qyi_look_slab(granule, class)) * qyi_classes[class].bytes);
-    if (qyi_entry(granule) == entry)
+    if (qyi_entry_is(qyi_entry(granule), entry))
         pass.live += bytes;
     pass.next += granules;
     return SLAB_WORK + granules;

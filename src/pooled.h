@@ -32,13 +32,15 @@ struct qyi_pooled {
 
 static_assert(sizeof(struct qyi_pooled) <= QYI_CACHE_LINE, "the second line stays zero");
 
-/* Beyond that, entries no longer say how far it is to the start of the run. */
+/* Beyond that, counts no longer say how far it is to the start of the run. */
 static const size_t QYI_POOLED_BYTES_MAX = (size_t)1 << 31;
 
 /* p's entry has the pooled flag. */
 QYI_INLINE struct qyi_pooled *qyi_pooled_of(const void *p, uint64_t entry)
 {
-    return qyi_granule_record((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry));
+    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+    const uint32_t offset = qyi_entry_offset(entry);
+    return qyi_granule_record(QYI_LIKELY(offset < QYI_ENTRY_OFFSET_MAX) ? granule - offset : qyi_run_first(granule));
 }
 
 /* The number of the buffer around p; at least the run's count in its unused rest. *in_run: how far p is from the run's start. */

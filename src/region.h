@@ -132,6 +132,12 @@ QYI_INLINE uint32_t qyi_entry_owner(uint64_t entry)
     return (uint32_t)(entry >> QYI_ENTRY_OWNER_SHIFT);
 }
 
+/* The same but for blocks that came into the heap profile or went. */
+QYI_INLINE bool qyi_entry_is(uint64_t entry, uint64_t before)
+{
+    return ((entry ^ before) & ~QYI_ENTRY_SAMPLED) == 0;
+}
+
 /* The first granule of the run that granule belongs to; granule's entry is not 0. */
 uint32_t qyi_run_first(uint32_t granule);
 

@@ -332,11 +332,13 @@ int qy_slice_unsplit(qy_slice *front, qy_slice *back)
 /* Have the bytes in a block of their own instead. False: unchanged, and ENOMEM. */
 static bool copy_out(qy_slice *slice)
 {
-    const qy_slice copy = qy_slice_copy(slice->iov_base, slice->iov_len);
-    if (copy.iov_len == 0)
+    /* Not one that is larger than need be: see qyi_magazines_borrow. */
+    void *p = !qyi_is_tracking() ? qyi_aligned(QYI_CACHE_LINE, slice->iov_len) : take_tracked(QYI_CACHE_LINE, slice->iov_len);
+    if (p == NULL)
         return false;
+    memcpy(p, slice->iov_base, slice->iov_len);
     qyi_release(slice->iov_base);
-    *slice = copy;
+    slice->iov_base = p;
     return true;
 }
 

@@ -105,10 +105,10 @@ static bool count_slab(struct walk *walk, uint32_t granule, uint64_t entry)
     const unsigned class = qyi_entry_class(entry);
     struct qyi_heap *heap = lock_owner(walk, qyi_entry_owner(entry));
     struct qyi_look_slab counts = {0};
-    bool unchanged = qyi_entry(granule) == entry; /* with the lock, it stays so */
+    bool unchanged = qyi_entry_is(qyi_entry(granule), entry); /* with the lock, it stays so */
     if (unchanged)
         counts = qyi_look_slab(granule, class);
-    unchanged = unchanged && qyi_entry(granule) == entry;
+    unchanged = unchanged && qyi_entry_is(qyi_entry(granule), entry);
     /* Without the lock, the slab may go meanwhile, and what finds its cells with it. */
     if (unchanged && heap != NULL && (entry & QYI_ENTRY_HAS_CELLS) != 0)
         count_cells(walk, granule, class);

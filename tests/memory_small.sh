@@ -3,6 +3,12 @@
 set -eu
 : "${top_srcdir:?}" "${top_builddir:?}"
 
+# Headers of up to 20 KiB let the hot code end within one window of the kernel's (64 KiB).
+hot=$(LC_ALL=C readelf -lW "$top_builddir/.libs/libquarry.so" | awk '$1 == "LOAD" && / R E / { print $3, $6; exit }')
+start=${hot% *} size=${hot#* }
+echo "hot code: from $start, $size bytes"
+[ $((start + size)) -le 65536 ] || { echo "it ends beyond the first 64 KiB"; exit 1; }
+
 library=$(cd "$top_builddir/.libs" && pwd)/libquarry.so
 maps=$(unset QUARRY_OPTIONS QUARRY_STATS QUARRY_PROF QUARRY_ONLY; LD_PRELOAD=$library cat /proc/self/smaps)
 # A line per mapping of the library: its permissions, and how many KiB of it are resident.

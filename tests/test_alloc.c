@@ -418,6 +418,16 @@ START_TEST(test_realloc_within_the_block_stays_in_place)
 }
 END_TEST
 
+/* Also of a size whose first blocks are larger ones: sizes descend, so that there are some. */
+START_TEST(test_realloc_to_the_same_size_stays_in_place)
+{
+    for (size_t bytes = 1024; bytes > 0; bytes--) {
+        void *block = qyi_malloc(bytes);
+        require(qyi_realloc(block, bytes) == block);
+    }
+}
+END_TEST
+
 START_TEST(test_realloc_gives_back_what_is_not_needed)
 {
     const size_t before = unit_used_bytes();
@@ -674,6 +684,7 @@ int main(void)
     tcase_add_test(contents, test_realloc_keeps_the_contents);
     tcase_add_test(contents, test_realloc_of_nothing_allocates_and_to_nothing_frees);
     tcase_add_test(contents, test_realloc_within_the_block_stays_in_place);
+    tcase_add_test(contents, test_realloc_to_the_same_size_stays_in_place);
     tcase_add_test(contents, test_realloc_gives_back_what_is_not_needed);
     tcase_add_test(contents, test_large_blocks_grow_in_place_where_there_is_room);
     tcase_add_test(contents, test_large_blocks_that_grow_in_turn_keep_their_contents);

@@ -104,6 +104,26 @@ START_TEST(test_several_references_at_once_can_be_dropped_anywhere_in_the_block)
 }
 END_TEST
 
+/* Entries say how far it is to the start of a run only up to a limit. */
+START_TEST(test_a_large_block_is_found_from_its_end)
+{
+    enum { BYTES = 150 << 20 };
+    qy_arena *arena = arena_of_bytes(BYTES);
+    for (size_t at = 0; at < BYTES; at += BYTES / 9 + 1) {
+        qy_slice slice = qy_arena_slice(arena, BYTES);
+        qy_slice part = qy_slice_sub(slice, at, 1);
+        ck_assert_uint_eq(part.iov_len, 1);
+        qy_slice_drop(&slice);
+        ck_assert_ptr_eq(qy_arena_of(part.iov_base), arena);
+        ck_assert_ptr_eq((char *)qy_base(part.iov_base) + at, part.iov_base);
+        ck_assert_uint_eq(qy_arena_get_stats(arena).blocks, 1);
+        qy_slice_drop(&part);
+        ck_assert_uint_eq(qy_arena_get_stats(arena).blocks, 0);
+    }
+    qy_arena_destroy(arena);
+}
+END_TEST
+
 START_TEST(test_a_full_arena_says_so_and_has_room_again)
 {
     qy_arena *arena = arena_of_bytes(1 << 20);
@@ -410,6 +430,7 @@ int main(void)
     tcase_add_test(tests, test_blocks_lie_in_the_arena_and_are_aligned);
     tcase_add_test(tests, test_every_way_to_release_gives_the_block_back);
     tcase_add_test(tests, test_several_references_at_once_can_be_dropped_anywhere_in_the_block);
+    tcase_add_test(tests, test_a_large_block_is_found_from_its_end);
     tcase_add_test(tests, test_a_full_arena_says_so_and_has_room_again);
     tcase_add_test(tests, test_what_cannot_be_is_refused);
     tcase_add_test(tests, test_memory_stays_until_the_last_slice_and_the_last_pin);

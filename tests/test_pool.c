@@ -569,6 +569,28 @@ START_TEST(test_every_byte_of_a_buffer_finds_its_count)
 }
 END_TEST
 
+/* Entries say how far it is to the start of a run only up to a limit. */
+START_TEST(test_a_large_buffer_is_found_from_its_end)
+{
+    enum { BYTES = 150 << 20 };
+    qy_pool *pool = new_pool((qy_pool_attr){.object_bytes = BYTES, .flags = QY_POOL_BUFFERS});
+    for (size_t offset = 0; offset < BYTES; offset += BYTES / 9 + 1) {
+        qy_slice slice = qy_pool_acquire_slice(pool);
+        char *p = slice.iov_base;
+        qy_slice part = qy_slice_sub(slice, offset, 1);
+        ck_assert_uint_eq(part.iov_len, 1);
+        qy_slice_drop(&slice);
+        ck_assert_ptr_eq(qy_base(p + offset), p);
+        ck_assert_uint_ge(qy_capacity(p + offset), BYTES);
+        ck_assert(qy_is_unique(p + offset));
+        ck_assert_uint_eq(stats_of(pool).in_use, 1);
+        qy_slice_drop(&part);
+        ck_assert_uint_eq(stats_of(pool).in_use, 0);
+    }
+    qy_pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(test_what_lies_behind_a_buffer_is_none_of_it)
 {
     static const size_t sizes[] = {64, 4096, 24576, 32768, 33 << 10, 65536, 100000, 1000000};
@@ -1328,6 +1350,7 @@ int main(void)
     TCase *buffers = tcase_create("buffers");
     tcase_add_test(buffers, test_a_buffer_comes_back_at_its_last_release);
     tcase_add_test(buffers, test_every_byte_of_a_buffer_finds_its_count);
+    tcase_add_test(buffers, test_a_large_buffer_is_found_from_its_end);
     tcase_add_test(buffers, test_what_lies_behind_a_buffer_is_none_of_it);
     tcase_add_test(buffers, test_buffers_suit_slice_functions);
     tcase_add_test(buffers, test_memory_of_buffers_goes_back);
