@@ -275,7 +275,7 @@ static bool parse_large(struct piece text, bool units, uint64_t *result)
     unsigned shift = 0;
     if (units && text.length > 1) {
         const char unit = text.text[text.length - 1];
-        shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+        shift = unit == 'K' || unit == 'k' ? 10 : unit == 'M' || unit == 'm' ? 20 : unit == 'G' || unit == 'g' ? 30 : 0;
         text.length -= shift != 0;
     }
     if (text.length == 0 || text.length > 15)
@@ -537,14 +537,15 @@ static void read_stats(struct qyi_options *values, const char *text)
 /* 0, 1 or 1:PATH. */
 static void read_prof(struct qyi_options *values, const char *text)
 {
-    const bool has_path = strncmp(text, "1:", 2) == 0 && text[2] != '\0';
+    const bool named = strncmp(text, "1:", 2) == 0 && text[2] != '\0';
+    const bool has_path = named && is_pattern(text + 2);
     values->prof = has_path || strcmp(text, "1") == 0;
     values->prof_path = has_path ? text + 2 : NULL;
     if (values->prof || *text == '\0' || strcmp(text, "0") == 0)
         return;
     struct qyi_line line = {0};
     add_complaint(&line, "QUARRY_PROF", "bad value", piece_of(text));
-    qyi_line_text(&line, " (0, 1 or 1:PATH)");
+    qyi_line_text(&line, named ? " (after a % comes p, e, h, t, n, r or %)" : " (0, 1 or 1:PATH)");
     qyi_line_write(&line, STDERR_FILENO);
 }
 

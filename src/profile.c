@@ -366,6 +366,21 @@ QYI_ONCE void qyi_profile_start(void)
     qyi_fork_add_hook(in_child);
 }
 
+static void tell_lost(void)
+{
+    struct qyi_sample_totals totals;
+    struct qyi_line line = {0};
+    qyi_sample_totals(&totals);
+    if (totals.lost == 0)
+        return;
+    qyi_line_text(&line, "quarry: QUARRY_PROF: the tables are full: ");
+    qyi_line_number(&line, totals.lost);
+    qyi_line_text(&line, " samples of ");
+    qyi_line_number(&line, totals.lost + totals.samples);
+    qyi_line_text(&line, " are missing in the profile; a larger prof_rate takes fewer");
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
 QYI_ONCE void qyi_profile_finish(void)
 {
     if (!qyi_is_profiling())
@@ -373,6 +388,7 @@ QYI_ONCE void qyi_profile_finish(void)
     const pid_t pid = getpid();
     if (atomic_exchange_explicit(&reports.told, pid, memory_order_relaxed) == pid) /* elects one thread */
         return;
+    tell_lost();
     (void)qyi_profile_dump("exit");
     if (qyi_options.prof_leaks)
         (void)write_output(NULL, "exit", qyi_profile_put_leaks);

@@ -6,7 +6,23 @@
 #include "options.h"
 
 /* Amounts of memory that a verdict can speak of. */
-enum amount { LIVE, FREED, CACHED, DIRTY, OURS, NOT_OURS, RESIDENT, PEAK, GONE, HANDED, AMOUNT_COUNT };
+enum amount {
+    LIVE,
+    FREED,
+    CACHED,
+    DIRTY,
+    RECORDS,
+    HELD, /* all of these, resident or not; or what is resident, if that is more */
+    OURS, /* what of it is resident */
+    NOT_OURS,
+    RESIDENT,
+    PEAK,
+    GONE,
+    HANDED,
+    AMOUNT_COUNT
+};
+
+enum { UNTOUCHED_PERCENT = 10 }; /* from here on it is worth a word */
 
 struct view {
     size_t amount[AMOUNT_COUNT];
@@ -33,23 +49,25 @@ static const struct finding {
     /* The footprint that people remember is the peak: when most of it is gone, the rest is detail. Below 16 MiB nobody
        minds. */
     {0, GONE, PEAK, 50, 16 << 20, SIZE_MAX,
-     "most of the peak has gone back to the system: %o resident at the height, %r now, %l of it live"},
+     "most of the peak has gone back to the system: %o resident at the height, %r now; live blocks are %l"},
     /* Next to what any process needs, this little cannot be what is looked for. */
     {1, OURS, RESIDENT, 0, 0, 1 << 20,
-     "a small heap: %a of the %o that are resident (%p), %l of it live; the rest is not Quarry's"},
-    {1, OURS, OURS, 0, 0, 1 << 20, "a small heap: %a, %l of it live"},
+     "a small heap: %a of the %o that are resident (%p), the rest is not Quarry's; live blocks are %l"},
+    {1, OURS, OURS, 0, 0, 1 << 20, "a small heap: %a; live blocks are %l"},
     /* More than half is where looking elsewhere is worth more than looking here. */
     {2, NOT_OURS, RESIDENT, 50, 0, SIZE_MAX,
      "most resident memory is not Quarry's (libraries, stacks, mappings): %a of %o (%p); live blocks are %l"},
     /* Kinds of memory that is ours and serves nobody: worth a word from a quarter on, and the largest of them comes
        first. */
-    {3, DIRTY, OURS, 25, 0, SIZE_MAX, "free memory is waiting to be purged: %a (%p of Quarry's)%w"},
-    {3, FREED, OURS, 25, 0, SIZE_MAX,
+    {3, DIRTY, HELD, 25, 0, SIZE_MAX, "free memory is waiting to be purged: %a (%p of Quarry's)%w"},
+    {3, FREED, HELD, 25, 0, SIZE_MAX,
      "fragmentation: %f of slab memory (%a) is free blocks in slabs that other blocks keep in place, most in %d"},
-    {3, CACHED, OURS, 25, 0, SIZE_MAX,
+    {3, CACHED, HELD, 25, 0, SIZE_MAX,
      "free blocks are in the threads' magazines: %a (%p of Quarry's); malloc_trim(0) collects them"},
+    {3, RECORDS, HELD, 25, 0, SIZE_MAX,
+     "much is Quarry's own records, of slabs, threads and a profile's samples: %a (%p of Quarry's); live blocks are %l"},
     /* None of them: then it is the program that holds it, or a bit of everything. */
-    {4, LIVE, OURS, 50, 0, SIZE_MAX, "most of the memory is live: the program holds %a (%p of Quarry's), most in %c"},
+    {4, LIVE, HELD, 50, 0, SIZE_MAX, "most of the memory is live: the program holds %a (%p of Quarry's), most in %c"},
     {5, LIVE, LIVE, 0, 0, SIZE_MAX, "no single cause: %l live, the rest is free memory of several kinds, see above"},
 };
 
@@ -61,10 +79,11 @@ static void look(struct view *view, const struct qyi_stats *stats)
     amount[CACHED] = stats->cached;
     amount[DIRTY] = stats->dirty;
     amount[HANDED] = stats->live - stats->large_live + stats->cached + stats->freed_in_slabs;
+    const size_t blocks = stats->live + stats->cached + stats->freed_in_slabs + stats->dirty;
     /* not measured: what must have been touched */
-    amount[OURS] = stats->resident_ours != 0
-                       ? stats->resident_ours
-                       : stats->live + stats->cached + stats->freed_in_slabs + stats->dirty + stats->metadata;
+    amount[OURS] = stats->resident_ours != 0 ? stats->resident_ours : blocks + stats->metadata;
+    amount[HELD] = qyi_max(amount[OURS], blocks);
+    amount[RECORDS] = qyi_min(stats->metadata, amount[HELD] - blocks); /* most of their memory waits for more, untouched */
     amount[RESIDENT] = stats->resident;
     amount[NOT_OURS] = stats->resident_ours != 0 ? stats->resident - qyi_min(stats->resident, stats->resident_ours) : 0;
     amount[PEAK] = stats->resident_peak;
@@ -154,5 +173,12 @@ void qyi_verdict_put(struct qyi_text *text, const struct qyi_stats *stats)
             put_reference(text, &view, finding, *++c);
         else
             qyi_put_part(text, c, 1);
+    }
+    const size_t held = view.amount[HELD];
+    const size_t untouched = held - view.amount[OURS];
+    if (qyi_share(untouched, held) >= UNTOUCHED_PERCENT * 10) {
+        qyi_put(text, "; ");
+        qyi_put_word(text, qyi_bytes_word(untouched), 0);
+        qyi_put(text, " of Quarry's is not resident: not touched yet, or swapped out");
     }
 }

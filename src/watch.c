@@ -25,6 +25,7 @@
 #include "meta.h"
 #include "options.h"
 #include "os.h"
+#include "profile.h"
 #include "reclaim.h"
 #include "region.h"
 
@@ -105,6 +106,7 @@ static void answer_signal(void)
     if (number == WAITING)
         return;
     qyi_dump("signal", NULL);
+    (void)qyi_profile_dump("signal");
     if (is_end((int)number))
         kill(getpid(), (int)number); /* I4 */
 }

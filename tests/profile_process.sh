@@ -76,5 +76,7 @@ run QUARRY_PROF=1:/nowhere/x "$program"
 [ "$(grep -c 'larger than the limit' "$folder/err")" -eq 1 ] || fail "a profile that is not written is not told of"
 
 # Bad values cost a line each.
+run QUARRY_PROF=1:%q "$program"
+grep -q 'QUARRY_PROF: bad value.*after a %' "$folder/err" || fail "no complaint about %q: $(cat "$folder/err")"
 run QUARRY_PROF=yes QUARRY_OPTIONS=prof_rate:0,prof_format:svg "$program"
 [ "$(wc -l <"$folder/err")" -eq 3 ] || fail "expected three complaints"

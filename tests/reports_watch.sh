@@ -59,6 +59,14 @@ wait_until 20 grep -q 'stats_signal: the signal is ignored' err.log || fail "it 
 touch go
 wait "$STARTED_PID"
 rm -f go
+# With a heap profile, that is written too.
+QUARRY_PROF=1:end.%r.pb start_target json:end.%r stats_signal:TERM await go
+wait_until 20 grep -q waiting out.log || fail "it does not start"
+kill -TERM "$STARTED_PID"
+wait "$STARTED_PID" || true
+valid reason=signal end.signal
+[ -s end.signal.pb ] && [ ! -e end.exit.pb ] || fail "no profile at a signal that ends the program: $(ls)"
+rm -f go end.*
 # In a forked child, where there is no thread yet, it ends at once.
 target json:end stats_signal:TERM fork-term || fail "a forked child does not end"
 

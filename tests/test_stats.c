@@ -776,8 +776,8 @@ START_TEST(test_verdict_peak_gone)
     stats->resident_peak = 1000 * QYI_MIB;
     check_verdict(
         stats,
-        "most of the peak has gone back to the system: 1000.0 MiB resident at the height, 100.0 MiB now, 80.0 MiB of it "
-        "live\n");
+        "most of the peak has gone back to the system: 1000.0 MiB resident at the height, 100.0 MiB now; live blocks "
+        "are 80.0 MiB\n");
 }
 END_TEST
 
@@ -789,9 +789,31 @@ START_TEST(test_verdict_small)
     stats->resident = stats->resident_peak = 3 * QYI_MIB;
     check_verdict(
         stats,
-        "a small heap: 300.0 KiB of the 3.0 MiB that are resident (10%), 100.0 KiB of it live; the rest is not Quarry's\n");
+        "a small heap: 300.0 KiB of the 3.0 MiB that are resident (10%), the rest is not Quarry's; live blocks are 100.0 KiB\n");
     stats->resident = stats->resident_peak = 0;
-    check_verdict(stats, "a small heap: 300.0 KiB, 100.0 KiB of it live\n");
+    check_verdict(stats, "a small heap: 300.0 KiB; live blocks are 100.0 KiB\n");
+}
+END_TEST
+
+START_TEST(test_verdict_of_memory_that_is_not_touched)
+{
+    struct qyi_stats *stats = process(300, 0, 0, 0);
+    stats->large_live = stats->live;
+    stats->classes[qyi_class_of(64)].live = 0;
+    stats->resident = stats->resident_peak = 12 * QYI_MIB;
+    stats->resident_ours = 10 * QYI_MIB;
+    check_verdict(stats, "most of the memory is live: the program holds 300.0 MiB (100% of Quarry's), most in large blocks; 290.0 MiB "
+                         "of Quarry's is not resident: not touched yet, or swapped out\n");
+}
+END_TEST
+
+START_TEST(test_verdict_records)
+{
+    struct qyi_stats *stats = process(15, 0, 0, 8);
+    stats->metadata = 200 * QYI_MIB;
+    stats->resident = stats->resident_peak = stats->resident_ours = 90 * QYI_MIB;
+    check_verdict(stats, "much is Quarry's own records, of slabs, threads and a profile's samples: 67.0 MiB (74% of Quarry's); live "
+                         "blocks are 15.0 MiB\n");
 }
 END_TEST
 
@@ -1138,6 +1160,8 @@ static Suite *stats_suite(void)
     tcase_add_test(tests, test_verdict_not_ours);
     tcase_add_test(tests, test_verdict_peak_gone);
     tcase_add_test(tests, test_verdict_small);
+    tcase_add_test(tests, test_verdict_of_memory_that_is_not_touched);
+    tcase_add_test(tests, test_verdict_records);
     tcase_add_test(tests, test_verdict_without_knowing_what_is_ours);
     tcase_add_test(tests, test_verdict_of_nothing);
     tests = new_case(suite, "exit");

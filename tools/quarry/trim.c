@@ -22,7 +22,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ADDRESS_BYTES = 512, ANSWER_BYTES = 2048, PATIENCE_S = 60 };
+enum { ADDRESS_BYTES = 512, ANSWER_BYTES = 2048, PATIENCE_S = 15 };
 
 static const char UNIX[] = "unix:";
 
@@ -156,7 +156,8 @@ static bool ask(int fd, const char *path, char *answer, char **body)
     answer[length] = '\0';
     *body = strstr(answer, "\r\n\r\n");
     if (*body == NULL || strncmp(answer, "HTTP/1.1 ", 9) != 0)
-        fail("%s: no answer%s%s", path, got < 0 ? ": " : "", got < 0 ? strerror(errno) : "");
+        fail("%s: no answer%s%s", path, got < 0 ? ": " : "",
+             got >= 0 ? "" : errno == EAGAIN ? "it is stopped, or has no time" : strerror(errno));
     *body += 4;
     (*body)[strcspn(*body, "\r\n")] = '\0';
     return strncmp(answer + 9, "200", 3) == 0;
