@@ -131,6 +131,13 @@ QYI_INLINE uint64_t entry_of(const void *p, const char *function)
     return entry;
 }
 
+/* Of a slab, and without any flag. */
+QYI_INLINE bool is_plain(uint64_t entry)
+{
+    const uint64_t flags = QYI_ENTRY_LARGE | QYI_ENTRY_POOLED | QYI_ENTRY_SLAB_FLAGS;
+    return (entry & flags) == 0 && qyi_entry_owner(entry) != 0;
+}
+
 QYI_INLINE bool is_large(uint64_t entry)
 {
     return (entry & QYI_ENTRY_LARGE) != 0;
@@ -206,18 +213,10 @@ static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
     if (mine == NULL)
         qyi_remote_free_now(p, entry);
     else if (belongs_to_others(mine, entry))
-        qyi_remote_free(mine, p, entry);
+        return qyi_remote_free(mine, p, entry);
     else if (!qyi_magazines_give(mine, qyi_entry_class(entry), p))
         return 0;
     qyi_reclaim_tick(mine);
-    return 0;
-}
-
-/* Another thread's block. */
-static QYI_NOINLINE int free_others(struct qyi_magazines *mine, void *p, uint64_t entry)
-{
-    if (QYI_UNLIKELY(qyi_remote_free(mine, p, entry)))
-        qyi_reclaim_tick(mine);
     return 0;
 }
 
@@ -243,19 +242,26 @@ QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
     struct qyi_magazines *mine = qyi_my_magazines();
     const unsigned class = qyi_entry_class(entry);
     if (belongs_to_others(mine, entry))
-        return free_others(mine, p, entry);
+        return qyi_remote_free(mine, p, entry);
     if (QYI_LIKELY(qyi_class_is_common(class) ? qyi_magazines_push_common(mine, class, p)
                                               : qyi_magazine_push(&mine->magazine[class], p)))
         return 0;
     return free_rest(p, entry);
 }
 
-/* Not a plain block of this thread's own. It is one with the heap profile, if only others of its slab are sampled. */
+/* Not a plain block of this thread's own. It may be one with the heap profile, if only others of its slab are sampled; or another's. */
 QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
 {
-    if ((difference & ~QYI_ENTRY_SAMPLED) >= QYI_ENTRY_PLAIN_LIMIT || (difference & qyi_slab_sampled_bit(p)) != 0 ||
-        QYI_UNLIKELY(!qyi_magazine_push(qyi_magazine_by(qyi_my_magazines(), difference), p)))
-        qyi_free_slow(p);
+    struct qyi_magazines *mine = qyi_my_magazines();
+    const uint64_t entry = difference ^ mine->key;
+    if ((difference & ~QYI_ENTRY_SAMPLED) < QYI_ENTRY_PLAIN_LIMIT) {
+        if ((difference & qyi_slab_sampled_bit(p)) == 0 && QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(mine, difference), p)))
+            return;
+    } else if (is_plain(entry) && !qyi_class_is_common(qyi_entry_class(entry)) && QYI_LIKELY(mine->key != 0)) {
+        (void)qyi_remote_free(mine, p, entry);
+        return;
+    }
+    qyi_free_slow(p);
 }
 
 QYI_NOINLINE void qyi_free_slow(void *p)

@@ -277,14 +277,23 @@ static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
     qyi_unlock(&mine->heap->lock);
 }
 
-/* Make room for bytes among what the common classes' magazines may hold: all of it goes, for nobody knows what is still
- * wanted. */
-static void make_room(struct qyi_magazines *mine, size_t bytes)
+/*
+ * Make room for a block of the class among what the common classes' magazines may hold. What other classes have goes first, all of it, for
+ * nobody knows what is still wanted.
+ */
+static void make_room(struct qyi_magazines *mine, unsigned class)
 {
-    if (mine->common_bytes + bytes <= QYI_COMMON_BYTES_MAX)
+    const size_t most_bytes = QYI_COMMON_BYTES_MAX - qyi_classes[class].bytes;
+    if (mine->common_bytes <= most_bytes)
         return;
     qyi_lock(&mine->heap->lock);
-    for (unsigned class = QYI_OWN_CLASS_COUNT; class < QYI_CLASS_COUNT; class++)
+    const struct qyi_magazine *own = &mine->magazine[class];
+    const size_t own_bytes = (size_t)(own->top - own->slots) * qyi_classes[class].bytes;
+    for (unsigned other = QYI_OWN_CLASS_COUNT; mine->common_bytes != own_bytes && other < QYI_CLASS_COUNT; other++) {
+        if (other != class)
+            flush_lower(mine, other, SIZE_MAX);
+    }
+    if (mine->common_bytes > most_bytes)
         flush_lower(mine, class, SIZE_MAX);
     qyi_unlock(&mine->heap->lock);
 }
@@ -292,7 +301,7 @@ static void make_room(struct qyi_magazines *mine, size_t bytes)
 bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
 {
     if (qyi_class_is_common(class)) {
-        make_room(mine, qyi_classes[class].bytes);
+        make_room(mine, class);
         mine->common_bytes += qyi_classes[class].bytes;
     }
     const bool slow = !qyi_magazine_push(&mine->magazine[class], p);

@@ -231,7 +231,7 @@ static uint64_t frame_take(uint32_t number, uint64_t bits)
     return dirty;
 }
 
-static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty, uint64_t now_ms)
+static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty)
 {
     struct frame *frame = frame_at(number);
     qyi_assert((frame->free & bits) == 0);
@@ -239,8 +239,8 @@ static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty, uint64_t 
     frame->dirty |= dirty;
     region.free_granules += (size_t)qyi_popcount(bits);
     region.dirty_granules += (size_t)qyi_popcount(dirty);
-    if (frame->queue == 0)
-        frame->visited = (uint16_t)(now_ms >> VISITED_SHIFT);
+    if (frame->queue == 0 && dirty != 0)
+        frame->visited = (uint16_t)(qyi_os_now_ms() >> VISITED_SHIFT);
     frame_relist(number);
 }
 
@@ -390,7 +390,7 @@ static bool advance_frontier(size_t frames)
         frame_end = region.frame_end + (uint32_t)frames;
     advise(region.payload.start + before, region.payload.committed - before);
     for (uint32_t number = region.frame_end; number < frame_end; number++)
-        frame_give(number, ALL_GRANULES, 0, 0);
+        frame_give(number, ALL_GRANULES, 0);
     region.frame_end = frame_end;
     /* relaxed: for those who walk the entries, which are 0 beyond what is in use */
     atomic_store_explicit(&qyi_region.end, frame_end * QYI_FRAME_GRANULES, memory_order_relaxed);
@@ -456,13 +456,12 @@ uint32_t qyi_run_take(size_t granules, size_t align, uint64_t entry, bool *zeroe
 
 void qyi_run_give(uint32_t first, size_t granules)
 {
-    const uint64_t now_ms = qyi_os_now_ms();
     qyi_lock(&region.lock);
     clear_entries(first, granules);
     while (granules > 0) {
         size_t taken;
         const uint64_t bits = frame_bits(first, granules, &taken);
-        frame_give(first / QYI_FRAME_GRANULES, bits, bits, now_ms);
+        frame_give(first / QYI_FRAME_GRANULES, bits, bits);
         first += (uint32_t)taken;
         granules -= taken;
     }
@@ -585,20 +584,20 @@ static bool purge_run(const struct purge *purge)
     return done;
 }
 
-static void drop_purge(const struct purge *purge, bool done, uint64_t now_ms)
+static void drop_purge(const struct purge *purge, bool done)
 {
     struct purge **link = &region.purges_under_way;
     while (*link != purge)
         link = &(*link)->next;
     *link = purge->next;
     for (size_t i = 0; i < purge->count; i++)
-        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits, now_ms);
+        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits);
 }
 
 /* Returns the bytes that are clean now. */
-static size_t finish_purge(const struct purge *purge, bool done, uint64_t now_ms)
+static size_t finish_purge(const struct purge *purge, bool done)
 {
-    drop_purge(purge, done, now_ms);
+    drop_purge(purge, done);
     if (!done)
         return 0;
     const size_t bytes = purge->count * (size_t)qyi_popcount(purge->bits) << QYI_GRANULE_SHIFT;
@@ -619,7 +618,7 @@ static size_t purge_next(unsigned which, uint64_t now_ms, uint64_t age_ms, size_
         return 0;
     const bool done = purge_run(&purge);
     qyi_lock(&region.lock);
-    const size_t bytes = finish_purge(&purge, done, now_ms);
+    const size_t bytes = finish_purge(&purge, done);
     qyi_unlock(&region.lock);
     *more = bytes != 0; /* refused: it would be refused again */
     return bytes;
@@ -812,7 +811,6 @@ static void rebuild_frames(void)
     memset(region.aging, 0, sizeof region.aging);
     region.dirty_granules = region.free_granules = 0;
     region.frame_end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed) / QYI_FRAME_GRANULES;
-    const uint64_t now_ms = qyi_os_now_ms();
     for (uint32_t number = region.frame_first; number < region.frame_end; number++) {
         *frame_at(number) = (struct frame){0};
         *whole_word(number) &= ~((uint64_t)1 << number % 64);
@@ -822,7 +820,7 @@ static void rebuild_frames(void)
                 free |= (uint64_t)1 << i;
         }
         if (free != 0)
-            frame_give(number, free, free, now_ms);
+            frame_give(number, free, free);
     }
 }
 
@@ -830,13 +828,13 @@ static void rebuild_frames(void)
  * Purges of threads that are gone end here, as if refused. One of this thread (fork in a signal handler) goes on, so its
  * granules stay in its hand.
  */
-static void drop_purges_of_others(uint64_t now_ms)
+static void drop_purges_of_others(void)
 {
     struct purge *next;
     for (struct purge *purge = region.purges_under_way; purge != NULL; purge = next) {
         next = purge->next;
         if (purge->thread != qyi_lock_me())
-            drop_purge(purge, false, now_ms);
+            drop_purge(purge, false);
     }
 }
 
@@ -862,7 +860,7 @@ QYI_COLD bool qyi_region_after_fork(void)
         rebuild_frames();
         keep_own_purges();
     } else if (!qyi_lock_is_mine(&region.lock)) {
-        drop_purges_of_others(qyi_os_now_ms());
+        drop_purges_of_others();
     }
     return rebuild;
 }

@@ -11,6 +11,7 @@
 #include "fatal.h"
 #include "heap.h"
 #include "magazine.h"
+#include "reclaim.h"
 #include "slab.h"
 
 /* What the table may keep from its owners. */
@@ -59,8 +60,24 @@ QYI_NOINLINE void qyi_remote_flush(struct qyi_magazines *mine)
     buffer->held_bytes = 0;
 }
 
-/* The place belongs to another word, or to none. */
-static QYI_NOINLINE void take_place(struct qyi_magazines *mine, unsigned place, uint64_t key, uint64_t bit)
+/* The buffer holds what it may: announce it. Returns 0, as qyi_remote_free does. */
+static QYI_NOINLINE int flush_full(struct qyi_magazines *mine)
+{
+    qyi_remote_flush(mine);
+    qyi_reclaim_tick(mine);
+    return 0;
+}
+
+/* Blocks of so many bytes have come in. */
+QYI_INLINE int hold(struct qyi_magazines *mine, size_t bytes)
+{
+    const size_t held_bytes = mine->remote.held_bytes + bytes;
+    mine->remote.held_bytes = held_bytes;
+    return QYI_LIKELY(held_bytes < HELD_BYTES_MAX) ? 0 : flush_full(mine);
+}
+
+/* The place belongs to another word, or to none: start this one with a block of so many bytes. */
+static QYI_NOINLINE int take_place(struct qyi_magazines *mine, unsigned place, struct qyi_remote_word new, size_t bytes)
 {
     struct qyi_remote_buffer *buffer = &mine->remote;
     struct qyi_remote_word *word = &buffer->word[place];
@@ -68,8 +85,8 @@ static QYI_NOINLINE void take_place(struct qyi_magazines *mine, unsigned place, 
         buffer->used[buffer->used_count++] = (uint8_t)place;
     else
         announce_word(mine, place);
-    word->bits = bit;
-    word->key = key;
+    *word = new;
+    return hold(mine, bytes);
 }
 
 /* Where a block is, as the owner's bitmaps see it; aborts if p is not the start of a block. */
@@ -92,26 +109,24 @@ QYI_INLINE struct position find(const void *p, uint64_t entry)
     return position;
 }
 
-bool qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
+/* Every other case is a tail call: no register has to be saved. */
+int qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
 {
-    struct qyi_remote_buffer *buffer = &mine->remote;
     const struct position at = find(p, entry);
-    const uint64_t key = (uint64_t)at.granule * QYI_WORDS_MAX + at.block / 64;
-    const uint64_t bit = (uint64_t)1 << at.block % 64;
-    const unsigned place = (unsigned)(key * 0x9e3779b97f4a7c15u >> (64 - QYI_REMOTE_WORDS_LOG2));
-    struct qyi_remote_word *word = &buffer->word[place];
-    if (QYI_LIKELY(word->key == key)) {
-        if (QYI_UNLIKELY((word->bits & bit) != 0))
-            fail(p, qyi_entry_class(entry), "double free");
-        word->bits |= bit;
-    } else {
-        take_place(mine, place, key, bit);
-    }
-    buffer->held_bytes += qyi_classes[qyi_entry_class(entry)].bytes;
-    if (QYI_LIKELY(buffer->held_bytes < HELD_BYTES_MAX))
-        return false;
-    qyi_remote_flush(mine);
-    return true;
+    const size_t bytes = qyi_classes[qyi_entry_class(entry)].bytes;
+    const struct qyi_remote_word new = {
+        .key = (uint64_t)at.granule * QYI_WORDS_MAX + at.block / 64,
+        .bits = (uint64_t)1 << at.block % 64,
+    };
+    const unsigned place = (unsigned)(new.key * 0x9e3779b97f4a7c15u >> (64 - QYI_REMOTE_WORDS_LOG2));
+    struct qyi_remote_word *word = &mine->remote.word[place];
+    if (QYI_UNLIKELY(word->key != new.key))
+        return take_place(mine, place, new, bytes);
+    const uint64_t bits = word->bits;
+    if (QYI_UNLIKELY((bits & new.bits) != 0))
+        fail(p, qyi_entry_class(entry), "double free");
+    word->bits = bits | new.bits;
+    return hold(mine, bytes);
 }
 
 void qyi_remote_free_now(void *p, uint64_t entry)

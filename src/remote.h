@@ -22,10 +22,10 @@ struct qyi_remote_buffer {
 };
 
 /*
- * Free p, a slab's block, whose granule has this entry. The thread's buffer gathers blocks by bitmap word. True: it was
- * full and has been flushed. Aborts on a pointer that cannot be free'd.
+ * Free p, a slab's block, whose granule has this entry. The thread's buffer gathers blocks by bitmap word; if it is full, it is
+ * flushed, and the clock may tick. Aborts on a pointer that cannot be free'd. Returns 0, as qyi_free_last does.
  */
-bool qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry);
+int qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry);
 
 /* The same for a thread without magazines: the block is announced at once. */
 void qyi_remote_free_now(void *p, uint64_t entry);

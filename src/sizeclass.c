@@ -7,10 +7,11 @@
  * Bounds of magazines. The largest is enough for 2047 blocks of 64 bytes, and little enough for a thread to keep; beyond
  * that size, room shrinks with the square of it, since there is more work to do on a larger block than to refill a magazine
  * with it. A refill asks for less: what is taken from slabs and then freed elsewhere is memory in circulation, and with
- * many threads and classes it adds up (8 threads that swap blocks: 28 MiB resident where now it is 12).
+ * many threads and classes it adds up (8 threads that swap blocks: 28 MiB resident where now it is 12). Of the largest blocks, a few
+ * slots spare their slabs coming and going; what they hold together has a bound of its own.
  */
 static const size_t FIRST_BYTES = 8 << 10, REFILL_BYTES = 4 << 10;
-static const size_t FIRST_SLOTS = 15, MOST_SLOTS = 2047; /* one less than a power of two: a slot more is the sentinel */
+static const size_t LEAST_SLOTS = 3, FIRST_SLOTS = 15, MOST_SLOTS = 2047; /* one less than a power of two: a slot more is the sentinel */
 static const size_t MOST_SLOTS_UP_TO = 64;
 
 static size_t slots_max(size_t bytes)
@@ -45,6 +46,18 @@ static size_t within(size_t least, size_t n, size_t most)
     return qyi_max(least, qyi_min(n, most));
 }
 
+/*
+ * The smallest slab of which not too much is left over: one to three granules. Larger slabs would save a few more bytes, if they
+ * were full; but blocks of more than some KiB are few and of many sizes, and their slabs mostly empty.
+ */
+static size_t slab_granules(size_t bytes)
+{
+    size_t granules = qyi_div_up(bytes, QYI_GRANULE_BYTES);
+    while (granules * QYI_GRANULE_BYTES % bytes > granules * QYI_GRANULE_BYTES / QYI_SLAB_LEFT_OVER_SHARE)
+        granules++;
+    return granules;
+}
+
 void qyi_sizeclass_init(void)
 {
     for (unsigned number = 0; number < QYI_CLASS_COUNT; number++) {
@@ -52,9 +65,9 @@ void qyi_sizeclass_init(void)
         class->bytes = class_bytes(number);
         class->shift = (uint8_t)qyi_ctz(class->bytes);
         class->inverse = inverse_of_odd(class->bytes >> class->shift);
-        class->granule_count = (uint8_t)qyi_div_up((size_t)class->bytes * QYI_SLAB_BLOCKS_WANTED, QYI_GRANULE_BYTES);
+        class->granule_count = (uint8_t)slab_granules(class->bytes);
         class->block_count = (uint16_t)((size_t)class->granule_count * QYI_GRANULE_BYTES / class->bytes);
-        class->slots_first = (uint16_t)within(1, FIRST_BYTES / class->bytes, FIRST_SLOTS);
+        class->slots_first = (uint16_t)within(LEAST_SLOTS, FIRST_BYTES / class->bytes, FIRST_SLOTS);
         class->slots_max = (uint16_t)within(class->slots_first, slots_max(class->bytes), MOST_SLOTS);
         class->refill_max = (uint16_t)within(1, REFILL_BYTES / class->bytes, MOST_SLOTS);
         qyi_interiors[number] = (struct qyi_interior){

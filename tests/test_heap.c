@@ -689,7 +689,7 @@ END_TEST
  * one. */
 START_TEST(test_a_refill_looks_at_the_news_first)
 {
-    const unsigned class = qyi_class_of(_i == 0 ? 1024 : 65536);
+    const unsigned class = qyi_class_of(_i == 0 ? 1024 : 8192);
     const unsigned count = qyi_classes[class].block_count;
     struct qyi_heap *heap = source_of(class);
     take_some(class, count);

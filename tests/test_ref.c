@@ -584,7 +584,7 @@ END_TEST
 /* The same in a child that was forked at that moment: nobody will finish what was begun. */
 START_TEST(test_a_child_finishes_what_a_fork_has_interrupted)
 {
-    enum { BYTES = QYI_GRANULE_BYTES / 8 * 5 };
+    enum { BYTES = QYI_GRANULE_BYTES / 16 * 11 };
     char *blocks[2] = {qyi_malloc(BYTES), qyi_malloc(BYTES)};
     char *slab = qyi_granule_address(qyi_slab_granule(unit_slab_of(blocks[0])));
     const uint32_t first = qyi_slab_granule(unit_slab_of(slab));

@@ -59,10 +59,11 @@ START_TEST(test_a_slab_holds_enough_blocks_and_no_room_for_another)
         const struct qyi_class *class = &qyi_classes[number];
         const size_t slab_bytes = (size_t)class->granule_count * QYI_GRANULE_BYTES;
         const size_t block_bytes = (size_t)class->block_count * class->bytes;
-        require(class->block_count >= QYI_SLAB_BLOCKS_WANTED);
+        require(class->block_count >= 1);
         require(class->block_count <= QYI_SLAB_BLOCKS_MAX);
         require(block_bytes <= slab_bytes);
         require(slab_bytes - block_bytes < class->bytes);
+        require(slab_bytes - block_bytes <= slab_bytes / QYI_SLAB_LEFT_OVER_SHARE);
     }
 }
 END_TEST
