@@ -131,13 +131,6 @@ QYI_INLINE uint64_t entry_of(const void *p, const char *function)
     return entry;
 }
 
-/* Of a slab, and without any flag. */
-QYI_INLINE bool is_plain(uint64_t entry)
-{
-    const uint64_t flags = QYI_ENTRY_LARGE | QYI_ENTRY_POOLED | QYI_ENTRY_SLAB_FLAGS;
-    return (entry & flags) == 0 && qyi_entry_owner(entry) != 0;
-}
-
 QYI_INLINE bool is_large(uint64_t entry)
 {
     return (entry & QYI_ENTRY_LARGE) != 0;
@@ -230,17 +223,13 @@ static QYI_NOINLINE int free_unusual(void *p, uint64_t entry)
     return qyi_free_last(p, entry & ~QYI_ENTRY_SLAB_FLAGS);
 }
 
-/* The usual cases at once: another thread's block, or one that goes to a magazine, of a thread that is in full swing. */
-QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
+/* The usual cases at once: of a thread that is in full swing, a block that goes to a magazine, or another thread's. */
+QYI_NOINLINE int qyi_free_plain(void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0) &&
-        (entry & (QYI_ENTRY_POOLED | qyi_slab_sampled_bit(p))) != 0)
-        return free_unusual(p, entry);
-    entry &= ~QYI_ENTRY_SLAB_FLAGS;
-    if (QYI_UNLIKELY(!qyi_thread_is_attached() || is_large(entry)))
-        return free_rest(p, entry);
     struct qyi_magazines *mine = qyi_my_magazines();
     const unsigned class = qyi_entry_class(entry);
+    if (QYI_UNLIKELY(mine->key == 0)) /* there are none */
+        return free_rest(p, entry);
     if (belongs_to_others(mine, entry))
         return qyi_remote_free(mine, p, entry);
     if (QYI_LIKELY(qyi_class_is_common(class) ? qyi_magazines_push_common(mine, class, p)
@@ -249,7 +238,19 @@ QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
     return free_rest(p, entry);
 }
 
-/* Not a plain block of this thread's own. It may be one with the heap profile, if only others of its slab are sampled; or another's. */
+QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
+{
+    if (QYI_UNLIKELY((entry & (QYI_ENTRY_POOLED | QYI_ENTRY_SAMPLED)) != 0) &&
+        (entry & (QYI_ENTRY_POOLED | qyi_slab_sampled_bit(p))) != 0)
+        return free_unusual(p, entry);
+    entry &= ~QYI_ENTRY_SLAB_FLAGS;
+    return QYI_UNLIKELY(is_large(entry)) ? free_rest(p, entry) : qyi_free_plain(p, entry);
+}
+
+/*
+ * Not a plain block of this thread's own. It is one with the heap profile, if only others of its slab are sampled; else often another
+ * thread's, or the common heap's.
+ */
 QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
 {
     struct qyi_magazines *mine = qyi_my_magazines();
@@ -257,8 +258,8 @@ QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
     if ((difference & ~QYI_ENTRY_SAMPLED) < QYI_ENTRY_PLAIN_LIMIT) {
         if ((difference & qyi_slab_sampled_bit(p)) == 0 && QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(mine, difference), p)))
             return;
-    } else if (is_plain(entry) && !qyi_class_is_common(qyi_entry_class(entry)) && QYI_LIKELY(mine->key != 0)) {
-        (void)qyi_remote_free(mine, p, entry);
+    } else if (qyi_entry_is_plain(entry)) {
+        (void)qyi_free_plain(p, entry);
         return;
     }
     qyi_free_slow(p);

@@ -19,6 +19,9 @@ void qyi_free_marked(void *p, uint64_t difference);
  * releases can end in it. */
 int qyi_free_last(void *p, uint64_t entry);
 
+/* The same if that entry is plain. */
+int qyi_free_plain(void *p, uint64_t entry);
+
 QYI_INLINE void *qyi_malloc(size_t bytes)
 {
     if (QYI_LIKELY(bytes <= QYI_TABLE_BYTES)) {

@@ -110,7 +110,7 @@ static int free_block(void *start)
 }
 
 /* The same for the block of a slab around p, whose granule has this entry. */
-QYI_INLINE int free_around(const void *p, uint64_t entry)
+static QYI_NOINLINE int free_around(const void *p, uint64_t entry)
 {
     const struct qyi_place place = qyi_place_of(p, entry);
     if (QYI_LIKELY(qyi_block_starts(place.interior, place.bytes)))
@@ -149,8 +149,13 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
 
 QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
-    if (entry == 0 || (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_POOLED | QYI_ENTRY_SLAB_FLAGS)) != 0)
+    if (QYI_UNLIKELY(!qyi_entry_is_plain(entry)))
         return qyi_release_slow(p, 1);
+    const struct qyi_interior *interior =
+        (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
+    const size_t bytes = qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
+    if (QYI_LIKELY(qyi_block_starts(interior, (uint32_t)bytes)))
+        return qyi_free_plain((void *)p, entry);
     return free_around(p, entry);
 }
 

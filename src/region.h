@@ -132,6 +132,13 @@ QYI_INLINE uint32_t qyi_entry_owner(uint64_t entry)
     return (uint32_t)(entry >> QYI_ENTRY_OWNER_SHIFT);
 }
 
+/* Of a slab, and without any flag. */
+QYI_INLINE bool qyi_entry_is_plain(uint64_t entry)
+{
+    const uint64_t flags = QYI_ENTRY_LARGE | QYI_ENTRY_POOLED | QYI_ENTRY_SLAB_FLAGS;
+    return (entry & flags) == 0 && qyi_entry_owner(entry) != 0;
+}
+
 /* The same but for blocks that came into the heap profile or went. */
 QYI_INLINE bool qyi_entry_is(uint64_t entry, uint64_t before)
 {
