@@ -341,8 +341,6 @@ QYI_INLINE bool suits(size_t usable, size_t bytes)
 
 static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
 {
-    if (p == NULL)
-        return qyi_malloc(bytes);
     const uint64_t entry = entry_of(p, "realloc");
     if (bytes == 0) {
         qyi_free(p);
@@ -368,18 +366,27 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
-/* The usual case at once: a block of a slab that was never retained. */
+/* A block of a slab, never retained, that does not stay as it is for sure. */
+static QYI_NOINLINE void *realloc_small(void *p, size_t usable, size_t bytes)
+{
+    if (suits(usable, bytes))
+        return p;
+    if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
+        return move_block(p, usable, bytes);
+    return realloc_slow(p, bytes);
+}
+
+/* The usual cases at once: nothing (some programs allocate by realloc alone), or a block that has the right size already. */
 void *qyi_realloc(void *p, size_t bytes)
 {
+    if (p == NULL)
+        return qyi_malloc(bytes);
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
         if (QYI_LIKELY(entry != 0 && (entry & (QYI_ENTRY_LARGE | QYI_ENTRY_HAS_CELLS | QYI_ENTRY_POOLED)) == 0)) {
             const size_t usable = slab_block_bytes(p, entry, "realloc");
-            if (QYI_LIKELY(suits(usable, bytes)))
-                return p;
-            if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
-                return move_block(p, usable, bytes);
+            return QYI_LIKELY(bytes <= usable && bytes > usable / 2) ? p : realloc_small(p, usable, bytes);
         }
     }
     return realloc_slow(p, bytes);

@@ -24,7 +24,7 @@ static const struct {
     command_function *function;
 } commands[] = {
     {"run", "[options] -- PROGRAM [ARGUMENT ...]", "start a program with Quarry as its malloc", run_command},
-    {"stat", "PID|CORE [--json|--prom]", "what memory is used for, in a process or a core file", stat_command},
+    {"stat", "PID|CORE [--json|--prom|--page]", "what memory is used for, in a process or a core file", stat_command},
     {"top", "PID", "the same, again and again: classes, threads, rates, history", top_command},
     {"map", "PID|CORE", "the heap as a picture, a character for 32 KiB", map_command},
     {"prof", "[options] FILE", "list, convert and compare heap profiles", prof_command},
