@@ -409,62 +409,81 @@ static _Noreturn void fail(unsigned class, const void *p, const char *reason)
 }
 
 /*
- * The slab of a block from a magazine; aborts if the pointer is in none of this class. NULL: the block's heap broke when
- * the process forked, and the block has been freed on its own.
+ * A block from a magazine whose entry is not what the heap's slabs of the class have: aborts if the pointer is in no slab of the class.
+ * Otherwise the block's heap broke when the process forked, and the block has been freed on its own.
  */
-static struct qyi_slab *slab_of(struct qyi_heap *heap, unsigned class, const void *p)
+static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t entry)
 {
-    const uint32_t granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
-    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t owner = qyi_entry_owner(entry);
-    const uint64_t offset = qyi_entry_offset(entry);
+    const uint32_t offset = qyi_entry_offset(entry);
     const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
-    const bool ours = owner == heap->id;
-    if (QYI_UNLIKELY((entry ^ offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
-                     (!ours && !qyi_heap_by_id(owner)->broken)))
+    if ((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 || !qyi_heap_by_id(owner)->broken)
         fail(class, p, "double free");
-    struct qyi_slab *slab = qyi_slab_at(granule - (uint32_t)offset);
-    if (QYI_LIKELY(ours))
-        return slab;
+    struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
     const uint32_t number = qyi_slab_block(slab, p);
     uint64_t twice;
     if (qyi_slab_post(slab, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
-    return NULL;
 }
 
-/* Put back the blocks at the front of the array that lie in this slab, at least one; returns how many. */
-static size_t put_in_slab(struct qyi_slab *slab, unsigned class, void *const *blocks, size_t count)
+/* The slab has gained blocks. */
+QYI_INLINE void notice_gain(struct qyi_heap *heap, struct qyi_slab *slab)
+{
+    if (QYI_UNLIKELY(!slab->listed) || QYI_UNLIKELY(qyi_slab_is_empty(slab)))
+        slab_gained(heap, slab);
+}
+
+/*
+ * Put back the blocks at the front of the array that follow each other in memory, at least one; returns how many. A few masks do for many
+ * blocks.
+ */
+static QYI_NOINLINE size_t put_stretch(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
 {
     const struct qyi_class *info = &qyi_classes[class];
-    const char *start = qyi_granule_address(qyi_slab_granule(slab));
-    const size_t slab_bytes = (size_t)info->block_count * info->bytes;
-    size_t done = 0;
-    do {
-        const char *p = blocks[done];
-        const uint32_t number = qyi_block_number(info, (uint32_t)(p - start));
-        if (QYI_UNLIKELY(number >= slab->carved))
-            fail(class, p, "not the start of a block");
-        /* Programs free in order more often than not: then a few masks do for many blocks. */
-        const size_t length = stretch(&blocks[done], qyi_min(count - done, slab->carved - number), info->bytes);
-        uint32_t twice = number;
-        if (QYI_UNLIKELY(length == 1 ? !qyi_slab_put_one(slab, number)
-                                     : !qyi_slab_put(slab, number, (uint32_t)length, &twice)))
-            fail(class, start + (size_t)twice * info->bytes, "double free");
-        done += length;
-    } while (done < count && (size_t)((const char *)blocks[done] - start) < slab_bytes);
-    return done;
+    const uint32_t granule = (uint32_t)(qyi_region_offset(blocks[0]) >> QYI_GRANULE_SHIFT);
+    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
+    const uint32_t offset = qyi_entry_offset(entry);
+    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    if (QYI_UNLIKELY((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected)) {
+        put_elsewhere(class, blocks[0], entry);
+        return 1;
+    }
+    struct qyi_slab *slab = qyi_slab_at(granule - offset);
+    const uint32_t number = qyi_slab_block(slab, blocks[0]);
+    if (QYI_UNLIKELY(number >= slab->carved))
+        fail(class, blocks[0], "not the start of a block");
+    const size_t length = stretch(blocks, qyi_min(count, slab->carved - number), info->bytes);
+    uint32_t twice;
+    if (QYI_UNLIKELY(!qyi_slab_put(slab, number, (uint32_t)length, &twice)))
+        fail(class, qyi_granule_address(granule - offset) + (size_t)twice * info->bytes, "double free");
+    notice_gain(heap, slab);
+    return length;
 }
 
 void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
 {
+    const struct qyi_class *info = &qyi_classes[class];
+    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
     while (count > 0) {
-        struct qyi_slab *slab = slab_of(heap, class, blocks[0]);
-        const size_t done = QYI_UNLIKELY(slab == NULL) ? 1 : put_in_slab(slab, class, blocks, count);
-        if (QYI_LIKELY(slab != NULL))
-            slab_gained(heap, slab);
-        blocks += done;
-        count -= done;
+        const char *p = blocks[0];
+        const size_t offset = qyi_region_offset(p);
+        const uint32_t granule = (uint32_t)(offset >> QYI_GRANULE_SHIFT);
+        /* Programs free in order as often as not. If not, one block at a time, the usual case here: in a slab's first granule. */
+        if ((count > 2 && blocks[2] == p + (size_t)2 * info->bytes) || QYI_UNLIKELY((qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS) != expected)) {
+            const size_t done = put_stretch(heap, class, blocks, count);
+            blocks += done;
+            count -= done;
+            continue;
+        }
+        struct qyi_slab *slab = qyi_slab_at(granule);
+        const uint32_t number = qyi_block_number(info, (uint32_t)(offset % QYI_GRANULE_BYTES));
+        if (QYI_UNLIKELY(number >= slab->carved))
+            fail(class, p, "not the start of a block");
+        if (QYI_UNLIKELY(!qyi_slab_put_one(slab, number)))
+            fail(class, p, "double free");
+        notice_gain(heap, slab);
+        blocks++;
+        count--;
     }
 }
 
