@@ -202,7 +202,12 @@ static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
         qyi_reclaim_tick_now(NULL);
         return 0;
     }
-    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
+    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : NULL;
+    if (mine == NULL) {
+        mine = qyi_thread_attach(true);
+        /* Again: the heap that the thread has adopted may have been the slab's owner when it was read, and no more. */
+        entry = qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) & ~QYI_ENTRY_SLAB_FLAGS;
+    }
     if (mine == NULL)
         qyi_remote_free_now(p, entry);
     else if (belongs_to_others(mine, entry))
@@ -253,14 +258,17 @@ QYI_NOINLINE int qyi_free_last(void *p, uint64_t entry)
  */
 QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
 {
-    struct qyi_magazines *mine = qyi_my_magazines();
-    const uint64_t entry = difference ^ mine->key;
     if ((difference & ~QYI_ENTRY_SAMPLED) < QYI_ENTRY_PLAIN_LIMIT) {
-        if ((difference & qyi_slab_sampled_bit(p)) == 0 && QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(mine, difference), p)))
+        if ((difference & qyi_slab_sampled_bit(p)) == 0 &&
+            QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(qyi_my_magazines(), difference), p)))
             return;
-    } else if (qyi_entry_is_plain(entry)) {
-        (void)qyi_free_plain(p, entry);
-        return;
+    } else {
+        /* Read again: a signal's handler may have given the thread another key since. */
+        const uint64_t entry = qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT);
+        if (qyi_entry_is_plain(entry)) {
+            (void)qyi_free_plain(p, entry);
+            return;
+        }
     }
     qyi_free_slow(p);
 }

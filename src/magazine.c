@@ -1,7 +1,7 @@
 /*
  * magazine.c: the slow half of the magazines: growth, refill, flush. Layer 4.
  *
- * A magazine starts with 15 slots and grows fourfold, to 63, 255, 1023 and 2047, if slow calls follow each other so
+ * A magazine starts with 15 slots (of large classes, with fewer) and grows fourfold, to 63, 255, 1023 and 2047, if slow calls follow each other so
  * closely that the program must be allocating or freeing in bursts. Its class bounds it in bytes, and all of a thread's
  * magazines share an allowance of bytes. A refill asks for half of the capacity at most; an overflow that does not grow
  * flushes the lower half, the blocks freed longest ago. Slots lie in the thread's own pages; those that were outgrown
@@ -182,6 +182,7 @@ static bool refill(struct qyi_magazines *mine, unsigned class)
     qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     mine->refills++;
+    mine->growth[class].used = true;
     if (mine->growth[class].capacity / 2 < qyi_classes[class].refill_max) /* or it would serve overflows only */
         adapt(mine, class);
     const unsigned wanted = (unsigned)qyi_min(qyi_classes[class].refill_max, (mine->growth[class].capacity + 1u) / 2);
@@ -279,14 +280,16 @@ static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
 
 /*
  * Make room for a block of the class among what the common classes' magazines may hold. What other classes have goes first, all of it, for
- * nobody knows what is still wanted.
+ * nobody knows what is still wanted. True: something had to go.
  */
-static void make_room(struct qyi_magazines *mine, unsigned class)
+static bool make_room(struct qyi_magazines *mine, unsigned class)
 {
     const size_t most_bytes = QYI_COMMON_BYTES_MAX - qyi_classes[class].bytes;
     if (mine->common_bytes <= most_bytes)
-        return;
+        return false;
     qyi_lock(&mine->heap->lock);
+    mine->flushes++;
+    mine->growth[class].used = true;
     const struct qyi_magazine *own = &mine->magazine[class];
     const size_t own_bytes = (size_t)(own->top - own->slots) * qyi_classes[class].bytes;
     for (unsigned other = QYI_OWN_CLASS_COUNT; mine->common_bytes != own_bytes && other < QYI_CLASS_COUNT; other++) {
@@ -296,18 +299,20 @@ static void make_room(struct qyi_magazines *mine, unsigned class)
     if (mine->common_bytes > most_bytes)
         flush_lower(mine, class, SIZE_MAX);
     qyi_unlock(&mine->heap->lock);
+    return true;
 }
 
 bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
 {
+    bool slow = false;
     if (qyi_class_is_common(class)) {
-        make_room(mine, class);
+        slow = make_room(mine, class);
         mine->common_bytes += qyi_classes[class].bytes;
     }
-    const bool slow = !qyi_magazine_push(&mine->magazine[class], p);
-    if (slow)
-        overflow(mine, class, p);
-    return slow;
+    if (qyi_magazine_push(&mine->magazine[class], p))
+        return slow;
+    overflow(mine, class, p);
+    return true;
 }
 
 static void flush_all(struct qyi_magazines *mine)

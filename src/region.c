@@ -231,7 +231,8 @@ static uint64_t frame_take(uint32_t number, uint64_t bits)
     return dirty;
 }
 
-static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty)
+/* *now_ms: 0, or the time, read when the first frame needs it. */
+static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty, uint64_t *now_ms)
 {
     struct frame *frame = frame_at(number);
     qyi_assert((frame->free & bits) == 0);
@@ -239,8 +240,11 @@ static void frame_give(uint32_t number, uint64_t bits, uint64_t dirty)
     frame->dirty |= dirty;
     region.free_granules += (size_t)qyi_popcount(bits);
     region.dirty_granules += (size_t)qyi_popcount(dirty);
-    if (frame->queue == 0 && dirty != 0)
-        frame->visited = (uint16_t)(qyi_os_now_ms() >> VISITED_SHIFT);
+    if (frame->queue == 0 && dirty != 0) {
+        if (*now_ms == 0)
+            *now_ms = qyi_os_now_ms();
+        frame->visited = (uint16_t)(*now_ms >> VISITED_SHIFT);
+    }
     frame_relist(number);
 }
 
@@ -389,8 +393,9 @@ static bool advance_frontier(size_t frames)
     if (!reach_tables(frame_end)) /* the generous part will be found again by the next advance */
         frame_end = region.frame_end + (uint32_t)frames;
     advise(region.payload.start + before, region.payload.committed - before);
+    uint64_t now_ms = 0;
     for (uint32_t number = region.frame_end; number < frame_end; number++)
-        frame_give(number, ALL_GRANULES, 0);
+        frame_give(number, ALL_GRANULES, 0, &now_ms);
     region.frame_end = frame_end;
     /* relaxed: for those who walk the entries, which are 0 beyond what is in use */
     atomic_store_explicit(&qyi_region.end, frame_end * QYI_FRAME_GRANULES, memory_order_relaxed);
@@ -456,12 +461,13 @@ uint32_t qyi_run_take(size_t granules, size_t align, uint64_t entry, bool *zeroe
 
 void qyi_run_give(uint32_t first, size_t granules)
 {
+    uint64_t now_ms = 0;
     qyi_lock(&region.lock);
     clear_entries(first, granules);
     while (granules > 0) {
         size_t taken;
         const uint64_t bits = frame_bits(first, granules, &taken);
-        frame_give(first / QYI_FRAME_GRANULES, bits, bits);
+        frame_give(first / QYI_FRAME_GRANULES, bits, bits, &now_ms);
         first += (uint32_t)taken;
         granules -= taken;
     }
@@ -590,8 +596,9 @@ static void drop_purge(const struct purge *purge, bool done)
     while (*link != purge)
         link = &(*link)->next;
     *link = purge->next;
+    uint64_t now_ms = 0;
     for (size_t i = 0; i < purge->count; i++)
-        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits);
+        frame_give(purge->first + (uint32_t)i, purge->bits, done ? 0 : purge->bits, &now_ms);
 }
 
 /* Returns the bytes that are clean now. */
@@ -811,6 +818,7 @@ static void rebuild_frames(void)
     memset(region.aging, 0, sizeof region.aging);
     region.dirty_granules = region.free_granules = 0;
     region.frame_end = atomic_load_explicit(&qyi_region.end, memory_order_relaxed) / QYI_FRAME_GRANULES;
+    uint64_t now_ms = 0;
     for (uint32_t number = region.frame_first; number < region.frame_end; number++) {
         *frame_at(number) = (struct frame){0};
         *whole_word(number) &= ~((uint64_t)1 << number % 64);
@@ -820,7 +828,7 @@ static void rebuild_frames(void)
                 free |= (uint64_t)1 << i;
         }
         if (free != 0)
-            frame_give(number, free, free);
+            frame_give(number, free, free, &now_ms);
     }
 }
 

@@ -109,7 +109,7 @@ QYI_INLINE struct position find(const void *p, uint64_t entry)
     return position;
 }
 
-/* Every other case is a tail call: no register has to be saved. */
+/* A word that has a place already, and a buffer with room; the other cases are tail calls, so that no register has to be saved. */
 int qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
 {
     const struct position at = find(p, entry);

@@ -35,7 +35,7 @@ enum {
     QYI_OWN_CLASS_COUNT = QYI_FINE_COUNT + ((QYI_OWN_LOG2 - QYI_FINE_LOG2) << QYI_PER_DOUBLING_LOG2),
 
     QYI_SLAB_BLOCKS_MAX = QYI_GRANULE_BYTES / QYI_STEP_BYTES, /* 2048 */
-    QYI_SLAB_LEFT_OVER_SHARE = 4, /* of a slab, at most so much is left over behind its last block */
+    QYI_SLAB_LEFT_OVER_SHARE = 4, /* at most a fourth of a slab is left over behind its last block */
 };
 
 static_assert(QYI_CLASS_COUNT <= 256, "a class number is a byte");

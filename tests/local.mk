@@ -158,6 +158,7 @@ sandbox_programs = \
 # Memory goes back; the number of mappings is bounded.
 memory_programs = \
 	tests/memory_delayed \
+	tests/memory_delayed_frees \
 	tests/memory_returned_large \
 	tests/memory_returned_small \
 	tests/memory_returned_threads \

@@ -285,6 +285,31 @@ START_TEST(test_a_thread_keeps_a_bounded_number_of_bytes)
 }
 END_TEST
 
+/* Magazines of large blocks hold little together: room is made first of what other classes have, and the clock is looked at then. */
+START_TEST(test_room_for_large_blocks_is_made_of_other_classes_first)
+{
+    const unsigned some = qyi_class_of(16384);
+    const unsigned most = qyi_class_of(65536);
+    void *smaller[3];
+    void *largest[3];
+    for (unsigned i = 0; i < 3; i++) {
+        smaller[i] = take(some);
+        largest[i] = take(most);
+    }
+    require(held(some) == 0 && held(most) == 0);
+    for (unsigned i = 0; i < 3; i++)
+        require(!qyi_magazines_give(mine, some, smaller[i]));
+    require(!qyi_magazines_give(mine, most, largest[0]));
+    const uint64_t flushes = mine->flushes;
+    require(qyi_magazines_give(mine, most, largest[1]));
+    require(held(some) == 0 && held(most) == 2);
+    require(qyi_magazines_give(mine, most, largest[2]));
+    require(held(most) == 1 && mine->flushes == flushes + 2);
+    ck_assert_uint_eq(mine->common_bytes, held_bytes());
+    unit_check_runs();
+}
+END_TEST
+
 START_TEST(test_flush_gives_every_block_back)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class += 5) {
@@ -689,7 +714,7 @@ END_TEST
  * one. */
 START_TEST(test_a_refill_looks_at_the_news_first)
 {
-    const unsigned class = qyi_class_of(_i == 0 ? 1024 : 8192);
+    const unsigned class = qyi_class_of(_i == 0 ? 1024 : 65536);
     const unsigned count = qyi_classes[class].block_count;
     struct qyi_heap *heap = source_of(class);
     take_some(class, count);
@@ -697,9 +722,10 @@ START_TEST(test_a_refill_looks_at_the_news_first)
     struct qyi_slab *slab = unit_slab_of(blocks[0]);
     ck_assert_uint_eq(qyi_slab_available(slab), 0);
     ck_assert(!slab->listed);
-    ck_assert_int_eq(unit_post(slab, 0, 0x4), QYI_POSTED_FIRST);
+    const unsigned number = count / 2;
+    ck_assert_int_eq(unit_post(slab, 0, (uint64_t)1 << number), QYI_POSTED_FIRST);
     qyi_heap_notify(heap->id, qyi_slab_granule(slab));
-    ck_assert_ptr_eq(take(class), blocks[2]);
+    ck_assert_ptr_eq(take(class), blocks[number]);
     ck_assert_uint_eq(heap->slab_count, 1);
 }
 END_TEST
@@ -769,6 +795,7 @@ int main(void)
     tcase_add_test(magazines, test_an_overflow_keeps_the_younger_blocks);
     tcase_add_test(magazines, test_a_batch_that_fits_the_magazine_needs_no_slow_calls);
     tcase_add_test(magazines, test_a_thread_keeps_a_bounded_number_of_bytes);
+    tcase_add_test(magazines, test_room_for_large_blocks_is_made_of_other_classes_first);
     tcase_add_test(magazines, test_flush_gives_every_block_back);
     tcase_add_test(magazines, test_a_sweep_gives_back_what_was_not_needed_since_the_last);
     tcase_add_test(magazines, test_shrunk_magazines_do_not_share_slots);

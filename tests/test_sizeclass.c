@@ -53,13 +53,13 @@ START_TEST(test_powers_of_two_are_classes)
 }
 END_TEST
 
-START_TEST(test_a_slab_holds_enough_blocks_and_no_room_for_another)
+START_TEST(test_a_slab_is_short_and_has_no_room_for_another_block)
 {
     for (unsigned number = 0; number < QYI_CLASS_COUNT; number++) {
         const struct qyi_class *class = &qyi_classes[number];
         const size_t slab_bytes = (size_t)class->granule_count * QYI_GRANULE_BYTES;
         const size_t block_bytes = (size_t)class->block_count * class->bytes;
-        require(class->block_count >= 1);
+        require(class->block_count >= 1 && class->granule_count <= 3);
         require(class->block_count <= QYI_SLAB_BLOCKS_MAX);
         require(block_bytes <= slab_bytes);
         require(slab_bytes - block_bytes < class->bytes);
@@ -81,7 +81,7 @@ START_TEST(test_magazines_have_slots_and_are_bounded_in_bytes)
 {
     for (unsigned number = 0; number < QYI_CLASS_COUNT; number++) {
         const struct qyi_class *class = &qyi_classes[number];
-        require(class->slots_first >= 1 && class->slots_max >= class->slots_first && class->refill_max >= 1);
+        require(class->slots_first >= 3 && class->slots_max >= class->slots_first && class->refill_max >= 1);
         require(class->slots_max <= 2 || (size_t)class->slots_max * class->bytes <= 256 * QYI_KIB);
         require(class->refill_max == 1 || (size_t)class->refill_max * class->bytes <= 64 * QYI_KIB);
     }
@@ -119,7 +119,7 @@ int main(void)
     tcase_add_test(tests, test_small_sizes_waste_less_than_16_bytes);
     tcase_add_test(tests, test_larger_sizes_waste_an_eighth_at_most);
     tcase_add_test(tests, test_powers_of_two_are_classes);
-    tcase_add_test(tests, test_a_slab_holds_enough_blocks_and_no_room_for_another);
+    tcase_add_test(tests, test_a_slab_is_short_and_has_no_room_for_another_block);
     tcase_add_test(tests, test_a_slab_lies_within_a_frame);
     tcase_add_test(tests, test_magazines_have_slots_and_are_bounded_in_bytes);
     tcase_add_test(tests, test_block_number_is_exact);
