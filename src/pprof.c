@@ -208,7 +208,7 @@ static void put_comments(struct qyi_text *text, uint64_t string, const struct qy
     put_number_comment(text, &string, "pid", (uint64_t)about->pid);
     put_number_comment(text, &string, "rate", about->rate);
     put_number_comment(text, &string, "samples", totals.samples);
-    put_number_comment(text, &string, "lost", totals.lost);
+    put_number_comment(text, &string, "lost", totals.lost + totals.forgotten);
     put_number_comment(text, &string, "peak_bytes", totals.peak_bytes);
     for (unsigned log2_us = 0; log2_us < QYI_LIFETIMES; log2_us++) {
         char word[] = "lifetime 00";

@@ -366,19 +366,27 @@ QYI_ONCE void qyi_profile_start(void)
     qyi_fork_add_hook(in_child);
 }
 
+static void tell_missing(uint64_t missing, uint64_t all, const char *reason, const char *advice)
+{
+    if (missing == 0)
+        return;
+    struct qyi_line line = {0};
+    qyi_line_text(&line, "quarry: QUARRY_PROF: ");
+    qyi_line_text(&line, reason);
+    qyi_line_number(&line, missing);
+    qyi_line_text(&line, " samples of ");
+    qyi_line_number(&line, all);
+    qyi_line_text(&line, " are missing in the profile");
+    qyi_line_text(&line, advice);
+    qyi_line_write(&line, STDERR_FILENO);
+}
+
 static void tell_lost(void)
 {
     struct qyi_sample_totals totals;
-    struct qyi_line line = {0};
     qyi_sample_totals(&totals);
-    if (totals.lost == 0)
-        return;
-    qyi_line_text(&line, "quarry: QUARRY_PROF: the tables are full: ");
-    qyi_line_number(&line, totals.lost);
-    qyi_line_text(&line, " samples of ");
-    qyi_line_number(&line, totals.lost + totals.samples);
-    qyi_line_text(&line, " are missing in the profile; a larger prof_rate takes fewer");
-    qyi_line_write(&line, STDERR_FILENO);
+    tell_missing(totals.lost, totals.lost + totals.samples, "the tables are full: ", "; a larger prof_rate takes fewer");
+    tell_missing(totals.forgotten, totals.samples, "another thread was taking a sample at the fork: ", " of this child, as live ones");
 }
 
 QYI_ONCE void qyi_profile_finish(void)

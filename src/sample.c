@@ -515,7 +515,7 @@ void qyi_sample_pin(void)
 static void forget(void)
 {
     memset(profile.block_bucket, 0, sizeof *profile.block_bucket << BLOCK_BUCKET_SHIFT);
-    profile.totals.lost += profile.totals.live_samples;
+    profile.totals.forgotten += profile.totals.live_samples;
     profile.totals.live_samples = 0;
     profile.totals.live = (struct qyi_weight){0};
     profile.count = profile.spare = 0;

@@ -73,6 +73,7 @@ struct qyi_sample_totals {
     uint64_t peak_bytes;              /* the largest live.bytes ever */
     uint64_t samples, live_samples;   /* taken, and of blocks that live */
     uint64_t lost;                    /* samples that found no room */
+    uint64_t forgotten;               /* live samples that a fork has lost: another thread was changing the tables */
     uint64_t lifetime[QYI_LIFETIMES]; /* by log2 of microseconds: objects that have been freed, in 1/1024 */
 };
 
