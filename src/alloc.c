@@ -148,9 +148,7 @@ QYI_INLINE bool belongs_to_others(const struct qyi_magazines *mine, uint64_t ent
 QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *function)
 {
     const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
-    const size_t offset =
-        qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
-    if (QYI_UNLIKELY(qyi_block_number(class, (uint32_t)offset) >= class->block_count))
+    if (QYI_UNLIKELY(qyi_block_number(class, qyi_entry_bytes(entry, p)) >= class->block_count))
         qyi_fatal_pointer(function, p, class->bytes, "not the start of a block");
     return class->bytes;
 }

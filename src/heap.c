@@ -320,8 +320,8 @@ static void slab_gained(struct qyi_heap *heap, struct qyi_slab *slab)
 static void change_owner(struct qyi_slab *slab, struct qyi_heap *heap)
 {
     const uint64_t flags = qyi_entry(qyi_slab_granule(slab)) & QYI_ENTRY_SLAB_FLAGS;
-    const uint64_t entry = qyi_owner_key(heap->id) | flags | (uint64_t)slab->class << QYI_ENTRY_CLASS_SHIFT;
-    qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count, entry);
+    qyi_run_set_entries(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count,
+                        qyi_slab_entry(heap->id, slab->class) | flags);
 }
 
 /* A slab with blocks to give from the common heap, or NULL. */
@@ -416,7 +416,7 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
 {
     const uint32_t owner = qyi_entry_owner(entry);
     const uint32_t offset = qyi_entry_offset(entry);
-    const uint64_t expected = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t expected = qyi_slab_entry(owner, class);
     if ((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 || !qyi_heap_by_id(owner)->broken)
         fail(class, p, "double free");
     struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
@@ -443,7 +443,7 @@ static QYI_NOINLINE size_t put_stretch(struct qyi_heap *heap, unsigned class, vo
     const uint32_t granule = (uint32_t)(qyi_region_offset(blocks[0]) >> QYI_GRANULE_SHIFT);
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t offset = qyi_entry_offset(entry);
-    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t expected = qyi_slab_entry(heap->id, class);
     if (QYI_UNLIKELY((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected)) {
         put_elsewhere(class, blocks[0], entry);
         return 1;
@@ -463,13 +463,14 @@ static QYI_NOINLINE size_t put_stretch(struct qyi_heap *heap, unsigned class, vo
 void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
 {
     const struct qyi_class *info = &qyi_classes[class];
-    const uint64_t expected = qyi_owner_key(heap->id) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+    const uint64_t expected = qyi_slab_entry(heap->id, class);
     while (count > 0) {
         const char *p = blocks[0];
         const size_t offset = qyi_region_offset(p);
         const uint32_t granule = (uint32_t)(offset >> QYI_GRANULE_SHIFT);
-        /* Programs free in order as often as not. If not, one block at a time, the usual case here: in a slab's first granule. */
-        if ((count > 2 && blocks[2] == p + (size_t)2 * info->bytes) || QYI_UNLIKELY((qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS) != expected)) {
+        /* Programs free in order as often as not. If not, one block at a time, in a slab's first granule; put_stretch looks at the rest. */
+        if ((count > 2 && blocks[2] == p + (size_t)2 * info->bytes) ||
+            QYI_UNLIKELY((qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS) != expected)) {
             const size_t done = put_stretch(heap, class, blocks, count);
             blocks += done;
             count -= done;
@@ -514,9 +515,10 @@ void qyi_heap_drain(struct qyi_heap *heap)
         if (owner != heap->id) {
             qyi_heap_notify(owner, granule); /* it has moved since: I3 */
         } else if (!heap->broken) {
-            if (!qyi_slab_collect(slab))
-                qyi_fatal_pointer("free", qyi_granule_address(granule), qyi_classes[slab->class].bytes,
-                                  "double free of a block in the slab that starts here");
+            uint32_t wrong;
+            if (QYI_UNLIKELY(!qyi_slab_collect(slab, &wrong)))
+                fail(slab->class, qyi_granule_address(granule) + (size_t)wrong * qyi_classes[slab->class].bytes,
+                     wrong < slab->carved ? "double free" : "not the start of a block that was handed out");
             slab_gained(heap, slab);
         }
         granule = next;

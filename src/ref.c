@@ -154,8 +154,7 @@ QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
     /* What qyi_place_of does, but for the block's number: that p is the start of a block is all that is needed. */
     const struct qyi_interior *interior =
         (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-    const size_t bytes = qyi_region_offset(p) % QYI_GRANULE_BYTES + ((size_t)qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
-    if (QYI_LIKELY(qyi_block_starts(interior, (uint32_t)bytes)))
+    if (QYI_LIKELY(qyi_block_starts(interior, qyi_entry_bytes(entry, p))))
         return qyi_free_plain((void *)p, entry);
     return free_around(p, entry);
 }

@@ -132,6 +132,12 @@ QYI_INLINE uint32_t qyi_entry_owner(uint64_t entry)
     return (uint32_t)(entry >> QYI_ENTRY_OWNER_SHIFT);
 }
 
+/* Bytes from the start of a slab to p, whose granule has this entry. */
+QYI_INLINE uint32_t qyi_entry_bytes(uint64_t entry, const void *p)
+{
+    return (uint32_t)(qyi_region_offset(p) % QYI_GRANULE_BYTES) + (qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
+}
+
 /* Of a slab, and without any flag. */
 QYI_INLINE bool qyi_entry_is_plain(uint64_t entry)
 {

@@ -98,11 +98,9 @@ struct position {
 QYI_INLINE struct position find(const void *p, uint64_t entry)
 {
     const struct qyi_class *class = &qyi_classes[qyi_entry_class(entry)];
-    const uint32_t granules = qyi_entry_offset(entry);
-    const size_t offset = qyi_region_offset(p);
     const struct position position = {
-        .granule = (uint32_t)(offset >> QYI_GRANULE_SHIFT) - granules,
-        .block = qyi_block_number(class, (uint32_t)(offset % QYI_GRANULE_BYTES) + (granules << QYI_GRANULE_SHIFT)),
+        .granule = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - qyi_entry_offset(entry),
+        .block = qyi_block_number(class, qyi_entry_bytes(entry, p)),
     };
     if (QYI_UNLIKELY(position.block >= class->block_count))
         fail(p, qyi_entry_class(entry), "not the start of a block");

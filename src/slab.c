@@ -20,7 +20,8 @@
  * O2 may find bits whose thread stands between R1 and R2. Their blocks can be handed out again, but the slab must not
  * go away under that thread: it goes only when unannounced is 0, that is, when everybody whose bits were found has
  * passed R2; whoever had to do R3 has done it, for the slab was on the list. If pending was 0 at R2, the slab is on no
- * list, so nobody else writes notify_next.
+ * list, so nobody else writes notify_next. It is never below 0, since R1 comes first, unless somebody has announced what
+ * was never handed out: O2 looks at carved blocks only.
  */
 #include "slab.h"
 
@@ -50,11 +51,10 @@ static char *first_block(const struct qyi_slab *slab)
 
 struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
 {
-    const uint64_t entry = qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
     bool zeroed;
     /* Blocks whose size is a multiple of more than a granule, a power of two, are aligned to it (to as much as is promised). */
     const size_t align = qyi_max(1, (size_t)1 << qyi_classes[class].shift >> QYI_GRANULE_SHIFT);
-    const uint32_t granule = qyi_run_take(qyi_classes[class].granule_count, align, entry, &zeroed);
+    const uint32_t granule = qyi_run_take(qyi_classes[class].granule_count, align, qyi_slab_entry(owner, class), &zeroed);
     if (granule == 0)
         return NULL;
     struct qyi_slab *slab = qyi_slab_at(granule);
@@ -154,7 +154,17 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
     return pending == 0 ? QYI_POSTED_FIRST : QYI_POSTED;
 }
 
-bool qyi_slab_collect(struct qyi_slab *slab)
+/* A block that somebody has freed although it was never carved. */
+static uint32_t first_stray(struct qyi_slab *slab)
+{
+    unsigned w = (unsigned)qyi_div_up(slab->carved, 64);
+    while (w + 1 < word_count(slab) && atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed) == 0)
+        w++;
+    const uint64_t bits = atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed);
+    return w * 64 + (bits == 0 ? 0 : qyi_ctz(bits));
+}
+
+bool qyi_slab_collect(struct qyi_slab *slab, uint32_t *wrong)
 {
     uint64_t *free = qyi_slab_free_words(slab);
     _Atomic uint64_t *remote = remote_words(slab);
@@ -167,15 +177,22 @@ bool qyi_slab_collect(struct qyi_slab *slab)
             continue;
         /* O2. acquire: pairs with R1 */
         const uint64_t bits = atomic_exchange_explicit(&remote[w], 0, memory_order_acquire);
-        const bool uncarved = slab->carved < w * 64 + 64 && bits >> slab->carved % 64 != 0;
-        if (QYI_UNLIKELY((free[w] & bits) != 0 || uncarved))
+        const uint64_t uncarved = slab->carved < w * 64 + 64 ? bits >> slab->carved % 64 << slab->carved % 64 : 0;
+        const uint64_t refused = (free[w] & bits) | uncarved;
+        if (QYI_UNLIKELY(refused != 0)) {
+            *wrong = w * 64 + qyi_ctz(refused);
             return false;
+        }
         free[w] |= bits;
         slab->words |= (uint64_t)1 << w;
         found += (uint32_t)qyi_popcount(bits);
     }
     slab->free_count = (uint16_t)(slab->free_count + found);
     slab->unannounced += (int32_t)(found - announced); /* O3 */
+    if (QYI_UNLIKELY(slab->unannounced < 0)) { /* R1 comes before R2: what was announced and not found stands in a word beyond */
+        *wrong = first_stray(slab);
+        return false;
+    }
     return true;
 }
 

@@ -74,6 +74,12 @@ QYI_INLINE uint64_t qyi_owner_key(uint32_t owner)
     return (uint64_t)owner << QYI_ENTRY_OWNER_SHIFT;
 }
 
+/* The entry of the slabs of a heap and class, but for flags and the place in the run. */
+QYI_INLINE uint64_t qyi_slab_entry(uint32_t owner, unsigned class)
+{
+    return qyi_owner_key(owner) | (uint64_t)class << QYI_ENTRY_CLASS_SHIFT;
+}
+
 QYI_INLINE uint32_t qyi_slab_granule(const struct qyi_slab *slab)
 {
     return qyi_record_granule(slab);
@@ -153,8 +159,11 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
  */
 unsigned qyi_slab_uncollected(uint32_t granule, unsigned class);
 
-/* The owner, having taken the slab off the notify list: move remote bits to free. False: a block was freed twice. */
-bool qyi_slab_collect(struct qyi_slab *slab);
+/*
+ * The owner, having taken the slab off the notify list: move remote bits to free. False: block *wrong was free already or, from carved
+ * on, has never been handed out.
+ */
+bool qyi_slab_collect(struct qyi_slab *slab, uint32_t *wrong);
 
 /* Debug builds: abort unless counts and bitmaps agree. */
 void qyi_slab_validate(struct qyi_slab *slab);

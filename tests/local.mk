@@ -198,6 +198,7 @@ abort_programs = \
 	tests/abort_interior_remote \
 	tests/abort_interior_sixteen \
 	tests/abort_interior_thread \
+	tests/abort_never_handed_out \
 	tests/abort_past_end \
 	tests/abort_realloc_foreign \
 	tests/abort_realloc_freed \
