@@ -55,24 +55,16 @@ void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint3
     mine->room_bytes = ROOM_BYTES;
 }
 
-/* The slots that every magazine starts with. */
-static void set_first_slots(struct qyi_magazines *mine, unsigned class)
+/*
+ * A sentinel and this many slots, or NULL; there is always room for those that magazines start with, and reserve is what must be left
+ * for them. Returns the first slot.
+ */
+static void **cut_slots(struct qyi_magazines *mine, unsigned capacity, unsigned reserve)
 {
-    struct qyi_magazine *magazine = &mine->magazine[class];
-    const unsigned capacity = qyi_classes[class].slots_first;
-    magazine->slots = magazine->top = &mine->first_slots[class][1];
-    magazine->limit = magazine->slots + capacity;
-    mine->growth[class].capacity = (uint16_t)capacity;
-}
-
-/* A sentinel and this many slots, or NULL. Returns the first slot. */
-static void **cut_slots(struct qyi_magazines *mine, unsigned capacity)
-{
-    const size_t room = (QYI_MAGAZINES_BYTES - offsetof(struct qyi_magazines, more_slots)) / sizeof(void *);
-    if (mine->more_slots_used + capacity + 1 > room)
+    if (mine->slots_used + 1 + capacity + reserve > QYI_SLOTS_COUNT)
         return NULL;
-    void **slots = &mine->more_slots[mine->more_slots_used + 1];
-    mine->more_slots_used += capacity + 1;
+    void **slots = &mine->slots[mine->slots_used + 1];
+    mine->slots_used += 1 + capacity;
     return slots;
 }
 
@@ -93,6 +85,17 @@ static void set_due(struct qyi_magazines *mine, unsigned class)
     magazine->calls = -more;
 }
 
+static void open_class(struct qyi_magazines *mine, unsigned class)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    const unsigned capacity = qyi_classes[class].slots_first;
+    magazine->slots = magazine->top = cut_slots(mine, capacity, 0);
+    magazine->limit = magazine->slots + capacity;
+    mine->growth[class].capacity = (uint16_t)capacity;
+    if (qyi_meter_rate != 0 && !qyi_class_is_common(class))
+        set_due(mine, class); /* now: free may fill it so that malloc finds it empty never */
+}
+
 /* Give the magazine more slots if it may have them. Keeps its blocks. */
 static bool grow(struct qyi_magazines *mine, unsigned class)
 {
@@ -100,16 +103,14 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
     struct qyi_magazine_growth *growth = &mine->growth[class];
     const unsigned old = growth->capacity;
     if (old == 0) {
-        set_first_slots(mine, class);
-        if (qyi_meter_rate != 0 && !qyi_class_is_common(class))
-            set_due(mine, class); /* now: free may fill it so that malloc finds it empty never */
+        open_class(mine, class);
         return true;
     }
     const unsigned capacity = (unsigned)qyi_min(qyi_classes[class].slots_max, (old + 1) * GROWTH_FACTOR - 1);
     const size_t more_bytes = (size_t)(capacity - old) * qyi_classes[class].bytes;
     if (capacity == old || more_bytes > mine->room_bytes)
         return false;
-    void **slots = cut_slots(mine, capacity);
+    void **slots = cut_slots(mine, capacity, QYI_CLASS_COUNT * (1 + QYI_SLOTS_FIRST));
     if (slots == NULL)
         return false;
     mine->room_bytes -= more_bytes;
@@ -336,16 +337,25 @@ void qyi_magazines_check(struct qyi_magazines *mine)
     }
 }
 
-/* The pages behind the struct, all zero again. */
-static void clear_more_slots(struct qyi_magazines *mine)
+/* Close all magazines, which are empty; the slots are all zero again, and their pages given back. */
+static void close_all(struct qyi_magazines *mine)
 {
-    char *end = (char *)mine + QYI_MAGAZINES_BYTES;
-    char *used_end = (char *)&mine->more_slots[mine->more_slots_used];
-    char *pages = (char *)mine + qyi_align_up(sizeof *mine, qyi_os_page_bytes);
-    if (used_end > pages && !qyi_os_purge(pages, (size_t)(end - pages)))
-        memset(pages, 0, (size_t)(used_end - pages));
-    memset(mine->more_slots, 0, (size_t)(qyi_min((uintptr_t)used_end, (uintptr_t)pages) - (uintptr_t)mine->more_slots));
-    mine->more_slots_used = 0;
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        struct qyi_magazine *magazine = &mine->magazine[class];
+        magazine->top = magazine->limit = magazine->slots = NULL;
+        mine->growth[class].capacity = 0;
+    }
+    char *start = (char *)mine->slots;
+    char *end = (char *)&mine->slots[mine->slots_used];
+    char *pages = (char *)mine + qyi_align_up(offsetof(struct qyi_magazines, slots), qyi_os_page_bytes);
+    char *pages_end = (char *)mine + qyi_align_down(offsetof(struct qyi_magazines, remote), qyi_os_page_bytes);
+    if (pages < end && pages < pages_end && qyi_os_purge(pages, (size_t)(pages_end - pages))) {
+        if (pages_end < end)
+            memset(pages_end, 0, (size_t)(end - pages_end));
+        end = pages;
+    }
+    memset(start, 0, (size_t)(end - start));
+    mine->slots_used = 0;
     mine->room_bytes = ROOM_BYTES;
 }
 
@@ -353,11 +363,7 @@ void qyi_magazines_shrink(struct qyi_magazines *mine)
 {
     qyi_lock(&mine->heap->lock);
     flush_all(mine);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        if (mine->growth[class].capacity > qyi_classes[class].slots_first)
-            set_first_slots(mine, class);
-    }
-    clear_more_slots(mine);
+    close_all(mine);
     qyi_unlock(&mine->heap->lock);
 }
 

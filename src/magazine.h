@@ -33,15 +33,15 @@ static_assert(sizeof(struct qyi_magazine) == 1 << QYI_ENTRY_CLASS_SHIFT,
 /* What only the slow paths need. */
 struct qyi_magazine_growth {
     uint32_t calls;    /* the magazine's count at the last refill or overflow */
-    uint16_t capacity; /* slots, without the sentinel; 0: not used yet */
+    uint16_t capacity; /* slots, without the sentinel; 0: closed */
     bool used;         /* refilled or flushed since the last sweep */
     uint8_t borrowed;  /* blocks of larger classes handed out for this one, before it was opened */
 };
 
 enum {
-    QYI_SLOTS_FIRST = 15,
-    QYI_MAGAZINES_BYTES =
-        128 << 10, /* of address space, the struct included; touched from the start as far as it is used */
+    QYI_SLOTS_FIRST = 15,            /* at most; the sentinel is one more */
+    QYI_MAGAZINES_BYTES = 128 << 10, /* of address space; touched as far as it is used */
+    QYI_SLOTS_COUNT = 15 << 10,      /* of all magazines of a thread, sentinels included */
 };
 
 struct qyi_magazines {
@@ -57,14 +57,12 @@ struct qyi_magazines {
     uint64_t refills, flushes, remote_frees;
     bool registered; /* the thread's end will be noticed */
     bool forks;      /* the thread is inside fork */
-    uint32_t more_slots_used;
-    void
-        *first_slots[QYI_CLASS_COUNT][1 + QYI_SLOTS_FIRST]; /* the sentinel and the slots that a magazine starts with */
-    struct qyi_remote_buffer remote; /* here, since a program with one thread never touches it */
-    void *more_slots[]; /* the same for those that have grown, cut from here one after another */
+    uint32_t slots_used;
+    void *slots[QYI_SLOTS_COUNT]; /* cut from here one after another, as magazines are opened and grow: a sentinel and slots */
+    struct qyi_remote_buffer remote; /* last, since a program with one thread never touches it */
 };
 
-static_assert(sizeof(struct qyi_magazines) < QYI_MAGAZINES_BYTES / 4, "most of it is slots");
+static_assert(sizeof(struct qyi_magazines) <= QYI_MAGAZINES_BYTES, "room for the slots");
 
 static_assert(offsetof(struct qyi_magazines, growth) <= QYI_ZEROS_BYTES, "what the fast paths look at, all zero");
 
@@ -194,7 +192,7 @@ void qyi_magazines_flush(struct qyi_magazines *mine);
  * handler. */
 void qyi_magazines_check(struct qyi_magazines *mine);
 
-/* The same as flush, and start again with few slots. */
+/* The same as flush, and close all magazines: they open again with few slots when they are needed. */
 void qyi_magazines_shrink(struct qyi_magazines *mine);
 
 /* Give back the blocks of magazines that were not needed since the last sweep. */

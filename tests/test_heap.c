@@ -58,11 +58,10 @@ static void check_magazine(unsigned class)
     require(magazine->slots[-1] == NULL);
     require(magazine->slots <= magazine->top && magazine->top <= magazine->limit);
     require(magazine->limit == magazine->slots + capacity);
-    require((char *)(magazine->slots - 1) >= (char *)mine);
-    require((char *)magazine->limit <= (char *)mine + QYI_MAGAZINES_BYTES);
+    require(magazine->slots - 1 >= mine->slots && magazine->limit <= mine->slots + QYI_SLOTS_COUNT);
 }
 
-/* No slot belongs to two magazines, and none lies in what describes them. */
+/* No slot belongs to two magazines. */
 static void check_magazines(void)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
@@ -70,7 +69,6 @@ static void check_magazines(void)
         if (mine->growth[class].capacity == 0)
             continue;
         const struct qyi_magazine *magazine = &mine->magazine[class];
-        require((char *)(magazine->slots - 1) >= (char *)mine->first_slots);
         for (unsigned other = 0; other < class; other++) {
             const struct qyi_magazine *that = &mine->magazine[other];
             if (mine->growth[other].capacity != 0)
