@@ -200,12 +200,9 @@ static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
         qyi_reclaim_tick_now(NULL);
         return 0;
     }
-    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : NULL;
-    if (mine == NULL) {
-        mine = qyi_thread_attach(true);
-        /* Again: the heap that the thread has adopted may have been the slab's owner when it was read, and no more. */
-        entry = qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) & ~QYI_ENTRY_SLAB_FLAGS;
-    }
+    struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
+    /* Again: the heap that the thread has adopted may have been the slab's owner when it was read, and no more. */
+    entry = qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) & ~QYI_ENTRY_SLAB_FLAGS;
     if (mine == NULL)
         qyi_remote_free_now(p, entry);
     else if (belongs_to_others(mine, entry))
@@ -372,7 +369,7 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
-/* A block of a slab, never retained, that does not stay as it is for sure. */
+/* A block of a slab, never retained, of which it is not yet certain that it stays as it is. */
 static QYI_NOINLINE void *realloc_small(void *p, size_t usable, size_t bytes)
 {
     if (suits(usable, bytes))

@@ -212,8 +212,16 @@ void qyi_heaps_unload(bool all)
 
 void qyi_heaps_check(void)
 {
-    if (!qyi_heaps_are_mine())
-        qyi_heaps_unload(true);
+    if (qyi_heaps_are_mine())
+        return;
+    for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
+        struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (qyi_heap_has_news(heap) && qyi_lock_try(&heap->lock)) {
+            qyi_heap_drain(heap);
+            qyi_unlock(&heap->lock);
+        }
+    }
+    qyi_heaps_unload(true);
 }
 
 bool qyi_heaps_are_mine(void)
@@ -289,8 +297,24 @@ static void list_remove(struct qyi_heap *heap, struct qyi_slab *slab)
     slab->listed = false;
 }
 
+static _Noreturn void fail(unsigned class, const void *p, const char *reason)
+{
+    qyi_fatal_pointer("free", p, qyi_classes[class].bytes, reason);
+}
+
+/* Another thread has freed this block of the slab, which was not to be freed. */
+static QYI_COLD _Noreturn void fail_posted(const struct qyi_slab *slab, uint32_t block)
+{
+    const char *p = qyi_granule_address(qyi_slab_granule(slab));
+    fail(slab->class, p + (size_t)block * qyi_classes[slab->class].bytes,
+         block < slab->carved ? "double free" : "not the start of a block that was handed out");
+}
+
 static void delete_slab(struct qyi_heap *heap, struct qyi_slab *slab)
 {
+    uint32_t block;
+    if (QYI_UNLIKELY(qyi_slab_is_posted(slab, &block))) /* although all blocks are free already */
+        fail_posted(slab, block);
     if (slab->listed)
         list_remove(heap, slab);
     heap->slab_count--;
@@ -403,11 +427,6 @@ static size_t stretch(void *const *blocks, size_t max, size_t bytes)
     return length;
 }
 
-static _Noreturn void fail(unsigned class, const void *p, const char *reason)
-{
-    qyi_fatal_pointer("free", p, qyi_classes[class].bytes, reason);
-}
-
 /*
  * A block from a magazine whose entry is not what the heap's slabs of the class have: aborts if the pointer is in no slab of the class.
  * Otherwise the block's heap broke when the process forked, and the block has been freed on its own.
@@ -422,6 +441,8 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
     struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
     const uint32_t number = qyi_slab_block(slab, p);
     uint64_t twice;
+    if (number >= qyi_classes[class].block_count)
+        fail(class, p, "not the start of a block");
     if (qyi_slab_post(slab, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
 }
@@ -511,14 +532,16 @@ void qyi_heap_drain(struct qyi_heap *heap)
         struct qyi_slab *slab = qyi_slab_at(granule);
         /* Read before qyi_slab_collect: after that, another thread may put the slab on a list again. */
         const uint32_t next = atomic_load_explicit(&slab->notify_next, memory_order_relaxed);
-        const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
+        const uint64_t entry = qyi_entry(granule);
+        const uint32_t owner = qyi_entry_owner(entry);
         if (owner != heap->id) {
+            if (QYI_UNLIKELY(owner == 0)) /* it has been deleted while somebody freed one of its blocks again */
+                qyi_fatal_pointer("free", qyi_granule_address(granule), 0, "double free, of a block somewhere behind this address");
             qyi_heap_notify(owner, granule); /* it has moved since: I3 */
         } else if (!heap->broken) {
             uint32_t wrong;
             if (QYI_UNLIKELY(!qyi_slab_collect(slab, &wrong)))
-                fail(slab->class, qyi_granule_address(granule) + (size_t)wrong * qyi_classes[slab->class].bytes,
-                     wrong < slab->carved ? "double free" : "not the start of a block that was handed out");
+                fail_posted(slab, wrong);
             slab_gained(heap, slab);
         }
         granule = next;

@@ -67,7 +67,7 @@ void qyi_heaps_unload(bool all);
 /* The calling thread holds the registry's lock or the common heap's. */
 bool qyi_heaps_are_mine(void);
 
-/* At the end of the process: the same as qyi_heaps_unload(true), unless the thread stands in the registry itself. */
+/* At the end of the process: see all news, and the same as qyi_heaps_unload(true), unless the thread stands in the registry itself. */
 void qyi_heaps_check(void);
 
 /* Calls per class that are not counted in anybody's magazines: of ended threads, and of threads without magazines. */

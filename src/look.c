@@ -89,7 +89,7 @@ QYI_RACY size_t qyi_look_remote(const struct qyi_heap *heap, unsigned place, uin
     const volatile struct qyi_remote_word *word = &heap->magazines->remote.word[place];
     const uint64_t key = word->key;
     const uint64_t bits = word->bits;
-    const uint64_t granule = key / QYI_WORDS_MAX;
+    const uint32_t granule = (uint32_t)(key / QYI_WORDS_MAX); /* without the class */
     if (key == 0 || granule >= atomic_load_explicit(&qyi_region.end, memory_order_relaxed))
         return 0;
     *entry = qyi_entry(granule);

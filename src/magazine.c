@@ -1,11 +1,11 @@
 /*
  * magazine.c: the slow half of the magazines: growth, refill, flush. Layer 4.
  *
- * A magazine starts with 15 slots (of large classes, with fewer) and grows fourfold, to 63, 255, 1023 and 2047, if slow calls follow each other so
- * closely that the program must be allocating or freeing in bursts. Its class bounds it in bytes, and all of a thread's
- * magazines share an allowance of bytes. A refill asks for half of the capacity at most; an overflow that does not grow
- * flushes the lower half, the blocks freed longest ago. Slots lie in the thread's own pages; those that were outgrown
- * stay unused until all are dropped together.
+ * A magazine starts with 15 slots (of large classes, with fewer) and grows fourfold, to 63, 255, 1023 and 2047, if slow calls
+ * follow each other so closely that the program must be allocating or freeing in bursts. Its class bounds it in bytes, and all of
+ * a thread's magazines share an allowance of bytes. A refill asks for half of the capacity at most; an overflow that does not
+ * grow flushes the lower half, the blocks freed longest ago. Slots lie in the thread's own pages; those that were outgrown stay
+ * unused until all are dropped together.
  *
  * All of it happens under the heap's lock, although nobody else touches a thread's magazines: a forked child looks at
  * the lock to learn whether a thread that it does not have stood in here, and if not, takes its magazines apart.
@@ -267,8 +267,6 @@ static void flush_lower(struct qyi_magazines *mine, unsigned class, size_t count
 static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
-    if (magazine->top != magazine->slots && magazine->top[-1] == p)
-        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
     qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     if (!adapt(mine, class)) {
@@ -306,6 +304,9 @@ static bool make_room(struct qyi_magazines *mine, unsigned class)
 bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
 {
     bool slow = false;
+    const struct qyi_magazine *magazine = &mine->magazine[class];
+    if (magazine->top != magazine->slots && magazine->top[-1] == p) /* now: it may be what makes room */
+        qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
     if (qyi_class_is_common(class)) {
         slow = make_room(mine, class);
         mine->common_bytes += qyi_classes[class].bytes;

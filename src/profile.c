@@ -386,7 +386,7 @@ static void tell_lost(void)
     struct qyi_sample_totals totals;
     qyi_sample_totals(&totals);
     tell_missing(totals.lost, totals.lost + totals.samples, "the tables are full: ", "; a larger prof_rate takes fewer");
-    tell_missing(totals.forgotten, totals.samples, "another thread was taking a sample at the fork: ", " of this child, as live ones");
+    tell_missing(totals.forgotten, totals.samples, "another thread was changing the tables at the fork: ", " of this child, as live ones");
 }
 
 QYI_ONCE void qyi_profile_finish(void)

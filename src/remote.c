@@ -22,20 +22,38 @@ static _Noreturn void fail(const void *p, unsigned class, const char *reason)
     qyi_fatal_pointer("free", p, qyi_classes[class].bytes, reason);
 }
 
-static void announce(uint32_t granule, unsigned number, uint64_t bits)
+/*
+ * A word of a slab's bitmap: where it is, and the slab's class, so that a slab that has gone meanwhile, which takes somebody's error, is
+ * noticed unless one of the same class has come.
+ */
+enum { KEY_CLASS_SHIFT = 48 };
+
+QYI_INLINE uint64_t key_of(unsigned class, uint32_t granule, uint32_t word)
 {
-    struct qyi_slab *slab = qyi_slab_at(granule);
+    return (uint64_t)class << KEY_CLASS_SHIFT | ((uint64_t)granule * QYI_WORDS_MAX + word);
+}
+
+static QYI_COLD _Noreturn void fail_twice(uint64_t key, uint64_t bits)
+{
+    const unsigned class = (unsigned)(key >> KEY_CLASS_SHIFT);
+    const size_t block = (size_t)(key % QYI_WORDS_MAX) * 64 + qyi_ctz(bits);
+    fail(qyi_granule_address((uint32_t)(key / QYI_WORDS_MAX)) + block * qyi_classes[class].bytes, class, "double free");
+}
+
+static void announce(uint64_t key, uint64_t bits)
+{
+    const uint32_t granule = (uint32_t)(key / QYI_WORDS_MAX);
     /* Read first: afterwards the slab may be gone. Should it have moved to another heap since, the old owner passes the
      * news on. */
-    const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
+    const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
+    const uint32_t owner = qyi_entry_owner(entry);
+    if (QYI_UNLIKELY(entry != qyi_slab_entry(owner, (unsigned)(key >> KEY_CLASS_SHIFT))) || QYI_UNLIKELY(owner == 0))
+        fail_twice(key, bits);
     uint64_t twice;
-    switch (qyi_slab_post(slab, number, bits, &twice)) {
+    switch (qyi_slab_post(qyi_slab_at(granule), key % QYI_WORDS_MAX, bits, &twice)) {
     case QYI_POSTED: break;
     case QYI_POSTED_FIRST: qyi_heap_notify(owner, granule); break;
-    case QYI_POSTED_FREE_ALREADY: {
-        const size_t bytes = qyi_classes[slab->class].bytes;
-        fail(qyi_granule_address(granule) + ((size_t)number * 64 + qyi_ctz(twice)) * bytes, slab->class, "double free");
-    }
+    case QYI_POSTED_FREE_ALREADY: fail_twice(key, twice);
     }
 }
 
@@ -48,7 +66,7 @@ static void announce_word(struct qyi_magazines *mine, unsigned place)
     if (key == 0)
         return;
     mine->remote_frees += (uint64_t)qyi_popcount(bits);
-    announce((uint32_t)(key / QYI_WORDS_MAX), key % QYI_WORDS_MAX, bits);
+    announce(key, bits);
 }
 
 QYI_NOINLINE void qyi_remote_flush(struct qyi_magazines *mine)
@@ -85,7 +103,9 @@ static QYI_NOINLINE int take_place(struct qyi_magazines *mine, unsigned place, s
         buffer->used[buffer->used_count++] = (uint8_t)place;
     else
         announce_word(mine, place);
-    *word = new;
+    word->bits = new.bits;
+    atomic_signal_fence(memory_order_seq_cst); /* a handler that calls exit finds the bits of an older word, or these */
+    word->key = new.key;
     return hold(mine, bytes);
 }
 
@@ -113,7 +133,7 @@ int qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
     const struct position at = find(p, entry);
     const size_t bytes = qyi_classes[qyi_entry_class(entry)].bytes;
     const struct qyi_remote_word new = {
-        .key = (uint64_t)at.granule * QYI_WORDS_MAX + at.block / 64,
+        .key = key_of(qyi_entry_class(entry), at.granule, at.block / 64),
         .bits = (uint64_t)1 << at.block % 64,
     };
     const unsigned place = (unsigned)(new.key * 0x9e3779b97f4a7c15u >> (64 - QYI_REMOTE_WORDS_LOG2));
@@ -130,5 +150,5 @@ int qyi_remote_free(struct qyi_magazines *mine, void *p, uint64_t entry)
 void qyi_remote_free_now(void *p, uint64_t entry)
 {
     const struct position at = find(p, entry);
-    announce(at.granule, at.block / 64, (uint64_t)1 << at.block % 64);
+    announce(key_of(qyi_entry_class(entry), at.granule, at.block / 64), (uint64_t)1 << at.block % 64);
 }

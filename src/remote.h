@@ -16,7 +16,7 @@ struct qyi_remote_buffer {
     uint32_t used_count;
     uint8_t used[QYI_REMOTE_WORDS]; /* the places that are filled, or were since the last flush */
     struct qyi_remote_word {
-        uint64_t key; /* first granule of the slab << 6 | number of the word; 0: nothing */
+        uint64_t key; /* class, first granule of the slab, number of the word: see remote.c; 0: nothing */
         uint64_t bits;
     } word[QYI_REMOTE_WORDS];
 };

@@ -66,7 +66,7 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
 void qyi_slab_delete(struct qyi_slab *slab)
 {
     qyi_assert(qyi_slab_is_empty(slab));
-    /* Every block's bit is in free by now, so the remote words are zero. */
+    /* Every block's bit is in free by now and nothing is posted, so the remote words are zero. */
     memset(qyi_slab_free_words(slab), 0, qyi_div_up(slab->carved, 64) * sizeof(uint64_t));
     memset(slab->sampled, 0, sizeof slab->sampled); /* a profile may have lost samples */
     qyi_run_give(qyi_slab_granule(slab), qyi_classes[slab->class].granule_count);
@@ -154,14 +154,21 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
     return pending == 0 ? QYI_POSTED_FIRST : QYI_POSTED;
 }
 
-/* A block that somebody has freed although it was never carved. */
-static uint32_t first_stray(struct qyi_slab *slab)
+/* The first block that others have freed and the owner has not seen, in word w or later; the first one of all if there is none. */
+static uint32_t first_posted(struct qyi_slab *slab, unsigned w)
 {
-    unsigned w = (unsigned)qyi_div_up(slab->carved, 64);
     while (w + 1 < word_count(slab) && atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed) == 0)
         w++;
     const uint64_t bits = atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed);
     return w * 64 + (bits == 0 ? 0 : qyi_ctz(bits));
+}
+
+bool qyi_slab_is_posted(struct qyi_slab *slab, uint32_t *block)
+{
+    if (atomic_load_explicit(&slab->pending, memory_order_relaxed) == 0)
+        return false;
+    *block = first_posted(slab, 0);
+    return true;
 }
 
 bool qyi_slab_collect(struct qyi_slab *slab, uint32_t *wrong)
@@ -190,7 +197,7 @@ bool qyi_slab_collect(struct qyi_slab *slab, uint32_t *wrong)
     slab->free_count = (uint16_t)(slab->free_count + found);
     slab->unannounced += (int32_t)(found - announced); /* O3 */
     if (QYI_UNLIKELY(slab->unannounced < 0)) { /* R1 comes before R2: what was announced and not found stands in a word beyond */
-        *wrong = first_stray(slab);
+        *wrong = first_posted(slab, words);
         return false;
     }
     return true;

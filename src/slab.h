@@ -107,7 +107,7 @@ QYI_INLINE uint64_t *qyi_slab_free_words(struct qyi_slab *slab)
 /* A new slab of a class for the heap with this id, or NULL. Takes the region lock. */
 struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner);
 
-/* All blocks are free, and qyi_slab_is_empty says so. */
+/* All blocks are free, qyi_slab_is_empty says so, and qyi_slab_is_posted that nothing is posted. */
 void qyi_slab_delete(struct qyi_slab *slab);
 
 /*
@@ -158,6 +158,9 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
  * slab that has just gone.
  */
 unsigned qyi_slab_uncollected(uint32_t granule, unsigned class);
+
+/* Blocks have been posted that the owner has not collected; *block is the first. */
+bool qyi_slab_is_posted(struct qyi_slab *slab, uint32_t *block);
 
 /*
  * The owner, having taken the slab off the notify list: move remote bits to free. False: block *wrong was free already or, from carved

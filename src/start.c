@@ -48,8 +48,10 @@ __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
     qyi_dump_finish();
     qyi_profile_finish();
     qyi_leaks_finish();
-    /* Blocks are checked when they leave a magazine; those of the last moments leave it here. */
-    if (qyi_thread_is_attached())
+    /* Blocks are checked when they leave a magazine, or come to their owner; those of the last moments do here. */
+    if (qyi_thread_is_attached()) {
+        qyi_remote_flush(qyi_my_magazines());
         qyi_magazines_check(qyi_my_magazines());
+    }
     qyi_heaps_check();
 }

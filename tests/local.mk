@@ -125,6 +125,7 @@ fork_programs = \
 	tests/fork_handler \
 	tests/fork_handler_continues \
 	tests/fork_isolated \
+	tests/fork_misuse \
 	tests/fork_memory \
 	tests/fork_refs \
 	tests/fork_spawn \
@@ -199,6 +200,11 @@ abort_programs = \
 	tests/abort_interior_sixteen \
 	tests/abort_interior_thread \
 	tests/abort_never_handed_out \
+	tests/abort_never_handed_out_at_exit \
+	tests/abort_double_free_at_exit \
+	tests/abort_double_free_remote_trimmed \
+	tests/abort_double_free_remote_idle \
+	tests/abort_double_free_room \
 	tests/abort_past_end \
 	tests/abort_realloc_foreign \
 	tests/abort_realloc_freed \
