@@ -201,7 +201,7 @@ static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
         return 0;
     }
     struct qyi_magazines *mine = qyi_thread_is_attached() ? qyi_my_magazines() : qyi_thread_attach(true);
-    /* Again: the heap that the thread has adopted may have been the slab's owner when it was read, and no more. */
+    /* Again: the heap that the thread has now, by this call or a handler's, may have been the slab's owner when it was read, and no more. */
     entry = qyi_entry(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) & ~QYI_ENTRY_SLAB_FLAGS;
     if (mine == NULL)
         qyi_remote_free_now(p, entry);

@@ -216,6 +216,8 @@ void qyi_heaps_check(void)
         return;
     for (uint32_t id = 1; id <= qyi_heap_count(); id++) {
         struct qyi_heap *heap = qyi_heap_by_id(id);
+        if (qyi_lock_is_mine(&heap->lock))
+            return;
         if (qyi_heap_has_news(heap) && qyi_lock_try(&heap->lock)) {
             qyi_heap_drain(heap);
             qyi_unlock(&heap->lock);

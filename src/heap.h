@@ -67,7 +67,10 @@ void qyi_heaps_unload(bool all);
 /* The calling thread holds the registry's lock or the common heap's. */
 bool qyi_heaps_are_mine(void);
 
-/* At the end of the process: see all news, and the same as qyi_heaps_unload(true), unless the thread stands in the registry itself. */
+/*
+ * At the end of the process: see the news of all heaps whose lock is free, and the same as qyi_heaps_unload(true); less of it, or
+ * nothing, if the thread holds a heap's lock or the registry's, as when exit is called in a signal's handler.
+ */
 void qyi_heaps_check(void);
 
 /* Calls per class that are not counted in anybody's magazines: of ended threads, and of threads without magazines. */

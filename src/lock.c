@@ -25,6 +25,20 @@ static void pause_cpu(void)
 #endif
 }
 
+/* The lock that the thread sleeps on, or slept on when a signal's handler interrupted it. */
+static __thread struct qyi_lock *sleeps_on __attribute__((tls_model("initial-exec")));
+
+static void sleep_on(struct qyi_lock *lock, uint32_t word)
+{
+    struct qyi_lock *interrupted = sleeps_on;
+    /* A handler that calls exit: what it has interrupted may have been woken, and will not take the lock and wake the next any more. */
+    if (interrupted != NULL)
+        qyi_os_futex_wake(&interrupted->word, 1);
+    sleeps_on = lock;
+    qyi_os_futex_wait(&lock->word, word);
+    sleeps_on = interrupted;
+}
+
 void qyi_lock_slow(struct qyi_lock *lock)
 {
     for (unsigned i = 0; i < SPIN_COUNT; i++) {
@@ -45,7 +59,7 @@ void qyi_lock_slow(struct qyi_lock *lock)
         } else if ((word & QYI_LOCK_WAITERS) != 0 ||
                    atomic_compare_exchange_strong_explicit(&lock->word, &word, word | QYI_LOCK_WAITERS,
                                                            memory_order_relaxed, memory_order_relaxed)) {
-            qyi_os_futex_wait(&lock->word, word | QYI_LOCK_WAITERS);
+            sleep_on(lock, word | QYI_LOCK_WAITERS);
         }
     }
 }

@@ -33,21 +33,27 @@ QYI_INLINE uint64_t key_of(unsigned class, uint32_t granule, uint32_t word)
     return (uint64_t)class << KEY_CLASS_SHIFT | ((uint64_t)granule * QYI_WORDS_MAX + word);
 }
 
+QYI_INLINE uint32_t granule_of(uint64_t key)
+{
+    return (uint32_t)(key / QYI_WORDS_MAX); /* without the class */
+}
+
 static QYI_COLD _Noreturn void fail_twice(uint64_t key, uint64_t bits)
 {
     const unsigned class = (unsigned)(key >> KEY_CLASS_SHIFT);
     const size_t block = (size_t)(key % QYI_WORDS_MAX) * 64 + qyi_ctz(bits);
-    fail(qyi_granule_address((uint32_t)(key / QYI_WORDS_MAX)) + block * qyi_classes[class].bytes, class, "double free");
+    fail(qyi_granule_address(granule_of(key)) + block * qyi_classes[class].bytes, class, "double free");
 }
 
 static void announce(uint64_t key, uint64_t bits)
 {
-    const uint32_t granule = (uint32_t)(key / QYI_WORDS_MAX);
+    const uint32_t granule = granule_of(key);
     /* Read first: afterwards the slab may be gone. Should it have moved to another heap since, the old owner passes the
      * news on. */
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t owner = qyi_entry_owner(entry);
-    if (QYI_UNLIKELY(entry != qyi_slab_entry(owner, (unsigned)(key >> KEY_CLASS_SHIFT))) || QYI_UNLIKELY(owner == 0))
+    /* owner 0: a free granule's entry is what a slab of class 0 and owner 0 would have */
+    if (QYI_UNLIKELY(owner == 0 || entry != qyi_slab_entry(owner, (unsigned)(key >> KEY_CLASS_SHIFT))))
         fail_twice(key, bits);
     uint64_t twice;
     switch (qyi_slab_post(qyi_slab_at(granule), key % QYI_WORDS_MAX, bits, &twice)) {

@@ -154,18 +154,21 @@ enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bit
     return pending == 0 ? QYI_POSTED_FIRST : QYI_POSTED;
 }
 
-/* The first block that others have freed and the owner has not seen, in word w or later; the first one of all if there is none. */
+/* The first block, in word w or later, that others have freed and the owner has not seen; 0 if there is none. */
 static uint32_t first_posted(struct qyi_slab *slab, unsigned w)
 {
-    while (w + 1 < word_count(slab) && atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed) == 0)
-        w++;
-    const uint64_t bits = atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed);
-    return w * 64 + (bits == 0 ? 0 : qyi_ctz(bits));
+    for (; w < word_count(slab); w++) {
+        const uint64_t bits = atomic_load_explicit(&remote_words(slab)[w], memory_order_relaxed);
+        if (bits != 0)
+            return w * 64 + qyi_ctz(bits);
+    }
+    return 0;
 }
 
 bool qyi_slab_is_posted(struct qyi_slab *slab, uint32_t *block)
 {
-    if (atomic_load_explicit(&slab->pending, memory_order_relaxed) == 0)
+    /* acquire: pairs with R2 */
+    if (atomic_load_explicit(&slab->pending, memory_order_acquire) == 0)
         return false;
     *block = first_posted(slab, 0);
     return true;

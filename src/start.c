@@ -48,7 +48,8 @@ __attribute__((destructor(101))) QYI_ONCE static void process_ends(void)
     qyi_dump_finish();
     qyi_profile_finish();
     qyi_leaks_finish();
-    /* Blocks are checked when they leave a magazine, or come to their owner; those of the last moments do here. */
+    /* Blocks are checked when they leave a magazine, or come to their owner; those of the last moments do here. The remote buffer needs
+     * no lock, so it does not matter what exit interrupted. */
     if (qyi_thread_is_attached()) {
         qyi_remote_flush(qyi_my_magazines());
         qyi_magazines_check(qyi_my_magazines());

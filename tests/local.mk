@@ -144,6 +144,7 @@ start_programs = \
 	tests/start_root
 end_programs = \
 	tests/end_handlers \
+	tests/end_signal \
 	tests/end_threads
 
 # Limits, refusals, little rights. Those that a script runs are listed further down.
@@ -347,17 +348,18 @@ tests_track_target_LDFLAGS        = $(AM_LDFLAGS) -no-install
 
 # --- make check-soak: the long runs -------------------------------------------------------------------------------------
 
-# Sixty seconds of forks from eight threads while eight others allocate, and the model at length with three seeds.
+# Sixty seconds of forks from eight threads while eight others allocate, the model at length with three seeds, and ends in signals' handlers.
 soak_environment = \
 	$(AM_TESTS_ENVIRONMENT) TEST_TIMEOUT=600; export TEST_TIMEOUT;
 
-check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT)
+check-soak: all tests/fork_storm$(EXEEXT) tests/stress_model$(EXEEXT) tests/end_signal$(EXEEXT)
 	@$(soak_environment) FORK_SECONDS=$${FORK_SECONDS-60} FORK_THREADS=8 \
 	    '$(top_srcdir)/tests/run_preloaded.sh' tests/fork_storm$(EXEEXT)
 	@$(soak_environment) for seed in 1 2 3; do \
 	    STRESS_SEED=$$seed STRESS_OPS=300000 STRESS_THREADS=8 \
 	    '$(top_srcdir)/tests/run_preloaded.sh' tests/stress_model$(EXEEXT) || exit 1; \
 	done
+	@$(soak_environment) END_RUNS=2000 '$(top_srcdir)/tests/run_preloaded.sh' tests/end_signal$(EXEEXT)
 	@CC='$(CC)' MODEL_SOAK=1 '$(top_srcdir)/tests/run_models.sh'
 endif WITH_LIBRARY
 
