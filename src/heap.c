@@ -442,9 +442,9 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
         fail(class, p, "double free");
     struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
     const uint32_t number = qyi_slab_block(slab, p);
-    uint64_t twice;
     if (number >= qyi_classes[class].block_count)
         fail(class, p, "not the start of a block");
+    uint64_t twice;
     if (qyi_slab_post(slab, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
 }
@@ -534,8 +534,7 @@ void qyi_heap_drain(struct qyi_heap *heap)
         struct qyi_slab *slab = qyi_slab_at(granule);
         /* Read before qyi_slab_collect: after that, another thread may put the slab on a list again. */
         const uint32_t next = atomic_load_explicit(&slab->notify_next, memory_order_relaxed);
-        const uint64_t entry = qyi_entry(granule);
-        const uint32_t owner = qyi_entry_owner(entry);
+        const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
         if (owner != heap->id) {
             if (QYI_UNLIKELY(owner == 0)) /* it has been deleted while somebody freed one of its blocks again */
                 qyi_fatal_pointer("free", qyi_granule_address(granule), 0, "double free, of a block somewhere behind this address");

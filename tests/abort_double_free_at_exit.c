@@ -1,32 +1,11 @@
 /* Misuse: another thread's block is freed by two threads, one of which ends with the process. */
-#include "abort.h"
-#include <semaphore.h>
-
-static sem_t allocated;
-static char *block;
-
-static void *owner(void *unused)
-{
-    block = malloc(48);
-    sem_post(&allocated);
-    pause();
-    return unused;
-}
-
-static void *freer(void *pointer)
-{
-    free(malloc(100));
-    free(bb_hide(pointer));
-    return NULL;
-}
+#include "abort_threads.h"
 
 int main(void)
 {
-    sem_init(&allocated, 0, 0);
-    (void)bb_start(owner, NULL);
-    sem_wait(&allocated);
+    char *block = block_of_pausing_thread(48);
     announce(block, REASON_DOUBLE_FREE);
     free(bb_hide(block));
-    bb_join(bb_start(freer, block));
+    bb_join(bb_start(free_in_thread, block));
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Misuse: a block that has been free for a while is freed by another thread, and then its owner gives back what it has not used. */
-#include "abort.h"
+#include "abort_threads.h"
 #include <malloc.h>
 
 static int64_t now_ms(void)
@@ -28,13 +28,6 @@ static void *trim(void *unused)
     return unused;
 }
 
-static void *body(void *pointer)
-{
-    free(malloc(100));
-    free(bb_hide(pointer));
-    return NULL;
-}
-
 int main(void)
 {
     pass_time(30);
@@ -44,7 +37,7 @@ int main(void)
     free(block);
     bb_join(bb_start(trim, NULL));
     pass_time(170);
-    bb_join(bb_start(body, kept));
+    bb_join(bb_start(free_in_thread, kept));
     pass_time(300);
     return 0;
 }

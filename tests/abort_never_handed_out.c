@@ -1,12 +1,5 @@
 /* Misuse: free, in another thread, of an address where a block could start, but none was ever handed out. */
-#include "abort.h"
-
-static void *body(void *pointer)
-{
-    free(malloc(100));
-    free(bb_hide(pointer));
-    return NULL;
-}
+#include "abort_threads.h"
 
 int main(void)
 {
@@ -15,7 +8,7 @@ int main(void)
     char *block = malloc(BYTES);
     char *never = block - (uintptr_t)block % NEIGHBOURHOOD + NEIGHBOURHOOD - 40 * BYTES;
     announce(never, REASON_INTERIOR);
-    bb_join(bb_start(body, never));
+    bb_join(bb_start(free_in_thread, never));
     for (int i = 0; i < 1000; i++)
         bb_hide(malloc(BYTES));
     return 0;

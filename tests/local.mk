@@ -125,8 +125,8 @@ fork_programs = \
 	tests/fork_handler \
 	tests/fork_handler_continues \
 	tests/fork_isolated \
-	tests/fork_misuse \
 	tests/fork_memory \
+	tests/fork_misuse \
 	tests/fork_refs \
 	tests/fork_spawn \
 	tests/fork_stdio \
@@ -170,6 +170,7 @@ memory_programs = \
 abort_programs = \
 	tests/abort_double_free \
 	tests/abort_double_free_aligned \
+	tests/abort_double_free_at_exit \
 	tests/abort_double_free_large \
 	tests/abort_double_free_large_later \
 	tests/abort_double_free_later \
@@ -178,6 +179,9 @@ abort_programs = \
 	tests/abort_double_free_other_class \
 	tests/abort_double_free_realloc \
 	tests/abort_double_free_remote \
+	tests/abort_double_free_remote_idle \
+	tests/abort_double_free_remote_trimmed \
+	tests/abort_double_free_room \
 	tests/abort_double_free_trimmed \
 	tests/abort_double_free_two_threads \
 	tests/abort_double_free_zero \
@@ -202,10 +206,6 @@ abort_programs = \
 	tests/abort_interior_thread \
 	tests/abort_never_handed_out \
 	tests/abort_never_handed_out_at_exit \
-	tests/abort_double_free_at_exit \
-	tests/abort_double_free_remote_trimmed \
-	tests/abort_double_free_remote_idle \
-	tests/abort_double_free_room \
 	tests/abort_past_end \
 	tests/abort_realloc_foreign \
 	tests/abort_realloc_freed \
@@ -348,7 +348,8 @@ tests_track_target_LDFLAGS        = $(AM_LDFLAGS) -no-install
 
 # --- make check-soak: the long runs -------------------------------------------------------------------------------------
 
-# Sixty seconds of forks from eight threads while eight others allocate, the model at length with three seeds, and ends in signals' handlers.
+# Sixty seconds of forks from eight threads while eight others allocate, the model at length with three seeds, and processes that
+# end in signals' handlers.
 soak_environment = \
 	$(AM_TESTS_ENVIRONMENT) TEST_TIMEOUT=600; export TEST_TIMEOUT;
 
@@ -387,6 +388,7 @@ EXTRA_DIST += \
 	tests/run_preloaded.sh \
 	tests/run_test.sh \
 	tests/abort.h \
+	tests/abort_threads.h \
 	tests/atfork_early.h \
 	tests/blackbox.h \
 	tests/children.h \
