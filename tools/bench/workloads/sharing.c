@@ -13,13 +13,19 @@ struct worker {
 };
 
 /*
- * Stores alone, and volatile so that none is left out: each needs the block's line. Reading back what was just written would measure
- * how well the processor guesses which store a load depends on, which doubled the time or did not with any allocator.
+ * Stores alone, through pointers in registers: each needs the block's line and nothing else. Reading back what was just written, or
+ * the pointers from memory between the stores, would measure how well the processor guesses which store a load depends on: it made
+ * the same stores take 0.7 or 1.8 s with any allocator.
  */
 static void write_often(uint64_t *const blocks[BLOCK_COUNT])
 {
-    for (size_t i = 0; i < WRITE_COUNT; i++)
-        *(volatile uint64_t *)blocks[i % BLOCK_COUNT] = i;
+    volatile uint64_t *first = blocks[0], *second = blocks[1], *third = blocks[2], *fourth = blocks[3];
+    for (size_t i = 0; i < WRITE_COUNT; i += BLOCK_COUNT) {
+        *first = i;
+        *second = i;
+        *third = i;
+        *fourth = i;
+    }
 }
 
 static void *work(void *context)
