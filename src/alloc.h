@@ -35,7 +35,7 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
 /* The magazine of a class, given an entry's difference from its thread's key. */
 QYI_INLINE struct qyi_magazine *qyi_magazine_by(struct qyi_magazines *mine, uint64_t difference)
 {
-    return (struct qyi_magazine *)((char *)mine->magazine + (difference & (0xff << QYI_ENTRY_CLASS_SHIFT)));
+    return (struct qyi_magazine *)((char *)mine->magazine + difference);
 }
 
 QYI_INLINE void qyi_free(void *p)

@@ -58,7 +58,7 @@ static QYI_RACY uint64_t calls_of(const volatile struct qyi_magazines *magazines
 QYI_RACY struct qyi_look_magazine qyi_look_magazine(const struct qyi_heap *heap, unsigned class)
 {
     const volatile struct qyi_magazine *magazine = &heap->magazines->magazine[class];
-    void **slots = magazine->slots;
+    void **slots = magazine->limit - heap->magazines->growth[class].capacity;
     void **top = magazine->top;
     struct qyi_look_magazine seen = {.calls = calls_of(heap->magazines, class)};
     if (slots != NULL && top > slots)

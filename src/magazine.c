@@ -10,7 +10,8 @@
  * All of it happens under the heap's lock, although nobody else touches a thread's magazines: a forked child looks at
  * the lock to learn whether a thread that it does not have stood in here, and if not, takes its magazines apart.
  *
- * I1  slots[-1] is the sentinel, NULL; slots <= top <= limit.
+ * I1  slots <= top <= limit == slots + capacity; top - slots is the number of blocks. Of n, n - 1 stand in slots[1] and behind, the last
+ *     is next; slots[0] is NULL. Without any, next is NULL.
  * I2  every block in a magazine is of the magazine's class and belongs to the thread's heap, or the common heap if the
  *     class does.
  */
@@ -39,13 +40,23 @@ static const size_t SMALL_MAGAZINE_BYTES = 4 << 10;
 static const size_t ROOM_BYTES = 2 << 20;
 
 __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
-uint16_t qyi_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1];
+__thread size_t qyi_my_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1] __attribute__((tls_model("initial-exec")));
 
-void qyi_magazine_init(void)
+void qyi_magazines_make_mine(struct qyi_magazines *mine)
 {
-    for (size_t i = 0; i < sizeof qyi_magazine_offset / sizeof qyi_magazine_offset[0]; i++)
-        qyi_magazine_offset[i] = (uint16_t)(offsetof(struct qyi_magazines, magazine) +
-                                            qyi_class_of(i * QYI_STEP_BYTES) * sizeof(struct qyi_magazine));
+    size_t *offset = qyi_my_magazine_offset;
+    if (mine == NULL) {
+        memset(offset, 0, sizeof qyi_my_magazine_offset);
+        qyi_my_offset = 0;
+        return;
+    }
+    qyi_my_offset = qyi_region_offset(mine); /* first: until it has an offset, a handler's malloc goes the slow way */
+    unsigned class = 0;
+    for (size_t i = 0; i < sizeof qyi_my_magazine_offset / sizeof offset[0]; i++) {
+        if (i * QYI_STEP_BYTES > qyi_classes[class].bytes)
+            class++;
+        offset[i] = qyi_region_offset(&mine->magazine[class]);
+    }
 }
 
 void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint32_t heap_id)
@@ -55,15 +66,40 @@ void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint3
     mine->room_bytes = ROOM_BYTES;
 }
 
+static void **slots_of(const struct qyi_magazines *mine, unsigned class)
+{
+    return mine->magazine[class].limit - mine->growth[class].capacity;
+}
+
+static size_t count_in(const struct qyi_magazines *mine, unsigned class)
+{
+    return (size_t)(mine->magazine[class].top - slots_of(mine, class));
+}
+
+/* The blocks in a row: puts the last one there too. Of an open magazine. */
+static void **row_of(struct qyi_magazines *mine, unsigned class)
+{
+    *mine->magazine[class].top = mine->magazine[class].next;
+    return slots_of(mine, class) + 1;
+}
+
+/* The reverse: so many blocks stand in the row. */
+static void set_count(struct qyi_magazines *mine, unsigned class, size_t count)
+{
+    struct qyi_magazine *magazine = &mine->magazine[class];
+    magazine->top = slots_of(mine, class) + count;
+    magazine->next = *magazine->top;
+}
+
 /*
- * A sentinel and this many slots, or NULL; there is always room for those that magazines start with, and reserve is what must be left
- * for them. Returns the first slot.
+ * Slots for so many blocks, or NULL; there is always room for those that magazines start with, and reserve is what must be left for
+ * them.
  */
 static void **cut_slots(struct qyi_magazines *mine, unsigned capacity, unsigned reserve)
 {
     if (mine->slots_used + 1 + capacity + reserve > QYI_SLOTS_COUNT)
         return NULL;
-    void **slots = &mine->slots[mine->slots_used + 1];
+    void **slots = &mine->slots[mine->slots_used];
     mine->slots_used += 1 + capacity;
     return slots;
 }
@@ -89,8 +125,8 @@ static void open_class(struct qyi_magazines *mine, unsigned class)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
     const unsigned capacity = qyi_classes[class].slots_first;
-    magazine->slots = magazine->top = cut_slots(mine, capacity, 0);
-    magazine->limit = magazine->slots + capacity;
+    magazine->top = cut_slots(mine, capacity, 0);
+    magazine->limit = magazine->top + capacity;
     mine->growth[class].capacity = (uint16_t)capacity;
     if (qyi_meter_rate != 0 && !qyi_class_is_common(class))
         set_due(mine, class); /* now: free may fill it so that malloc finds it empty never */
@@ -114,12 +150,11 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
     if (slots == NULL)
         return false;
     mine->room_bytes -= more_bytes;
-    const size_t count = (size_t)(magazine->top - magazine->slots);
-    memcpy(slots, magazine->slots, count * sizeof(void *));
-    magazine->slots = slots;
-    magazine->top = slots + count;
+    const size_t count = count_in(mine, class);
+    memcpy(slots + 1, row_of(mine, class), count * sizeof(void *));
     magazine->limit = slots + capacity;
     growth->capacity = (uint16_t)capacity;
+    set_count(mine, class, count);
     return true;
 }
 
@@ -179,7 +214,6 @@ static unsigned take(struct qyi_magazines *mine, unsigned class, void **top, uns
 /* False: out of memory. */
 static bool refill(struct qyi_magazines *mine, unsigned class)
 {
-    struct qyi_magazine *magazine = &mine->magazine[class];
     qyi_fork_check();
     qyi_lock(&mine->heap->lock);
     mine->refills++;
@@ -187,11 +221,11 @@ static bool refill(struct qyi_magazines *mine, unsigned class)
     if (mine->growth[class].capacity / 2 < qyi_classes[class].refill_max) /* or it would serve overflows only */
         adapt(mine, class);
     const unsigned wanted = (unsigned)qyi_min(qyi_classes[class].refill_max, (mine->growth[class].capacity + 1u) / 2);
-    void **slots = magazine->slots;
-    const unsigned got = take(mine, class, slots + wanted, wanted);
+    void **row = row_of(mine, class);
+    const unsigned got = take(mine, class, row + wanted, wanted);
     if (got < wanted)
-        memmove(slots, slots + (wanted - got), got * sizeof(void *));
-    magazine->top = slots + got;
+        memmove(row, row + (wanted - got), got * sizeof(void *));
+    set_count(mine, class, got);
     if (qyi_class_is_common(class))
         mine->common_bytes += (size_t)got * qyi_classes[class].bytes;
     qyi_unlock(&mine->heap->lock);
@@ -202,12 +236,14 @@ static bool refill(struct qyi_magazines *mine, unsigned class)
 static void *take_uncounted(struct qyi_magazines *mine, unsigned class, bool *slow)
 {
     struct qyi_magazine *magazine = &mine->magazine[class];
-    *slow = magazine->top == magazine->slots;
+    *slow = magazine->next == NULL;
     if (*slow && !refill(mine, class))
         return NULL;
     if (qyi_class_is_common(class))
         mine->common_bytes -= qyi_classes[class].bytes;
-    return *--magazine->top;
+    void *block = magazine->next;
+    magazine->next = *--magazine->top;
+    return block;
 }
 
 void *qyi_magazines_take(struct qyi_magazines *mine, unsigned class, bool *slow)
@@ -249,19 +285,19 @@ void qyi_magazines_meter(struct qyi_magazines *mine)
 /* Give back up to count blocks, those at the bottom. The caller holds the heap's lock. */
 static void flush_lower(struct qyi_magazines *mine, unsigned class, size_t count)
 {
-    struct qyi_magazine *magazine = &mine->magazine[class];
-    const size_t held = (size_t)(magazine->top - magazine->slots);
+    const size_t held = count_in(mine, class);
     count = qyi_min(count, held);
     if (count == 0)
         return;
+    void **row = row_of(mine, class);
     struct qyi_heap *source = lock_source(mine, class);
-    qyi_heap_put(source, class, magazine->slots, count);
+    qyi_heap_put(source, class, row, count);
     unlock_source(mine, source);
     if (qyi_class_is_common(class))
         mine->common_bytes -= count * qyi_classes[class].bytes;
     if (held != count)
-        memmove(magazine->slots, magazine->slots + count, (held - count) * sizeof(void *));
-    magazine->top -= count;
+        memmove(row, row + count, (held - count) * sizeof(void *));
+    set_count(mine, class, held - count);
 }
 
 static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
@@ -273,7 +309,8 @@ static void overflow(struct qyi_magazines *mine, unsigned class, void *p)
         mine->flushes++;
         flush_lower(mine, class, (mine->growth[class].capacity + 1u) / 2);
     }
-    *magazine->top++ = p;
+    *magazine->top++ = magazine->next;
+    magazine->next = p;
     qyi_unlock(&mine->heap->lock);
 }
 
@@ -289,8 +326,7 @@ static bool make_room(struct qyi_magazines *mine, unsigned class)
     qyi_lock(&mine->heap->lock);
     mine->flushes++;
     mine->growth[class].used = true;
-    const struct qyi_magazine *own = &mine->magazine[class];
-    const size_t own_bytes = (size_t)(own->top - own->slots) * qyi_classes[class].bytes;
+    const size_t own_bytes = count_in(mine, class) * qyi_classes[class].bytes;
     for (unsigned other = QYI_OWN_CLASS_COUNT; mine->common_bytes != own_bytes && other < QYI_CLASS_COUNT; other++) {
         if (other != class)
             flush_lower(mine, other, SIZE_MAX);
@@ -304,8 +340,7 @@ static bool make_room(struct qyi_magazines *mine, unsigned class)
 bool qyi_magazines_give(struct qyi_magazines *mine, unsigned class, void *p)
 {
     bool slow = false;
-    const struct qyi_magazine *magazine = &mine->magazine[class];
-    if (magazine->top != magazine->slots && magazine->top[-1] == p) /* now: it may be what makes room */
+    if (mine->magazine[class].next == p) /* now: it may be what makes room */
         qyi_fatal_pointer("free", p, qyi_classes[class].bytes, "double free");
     if (qyi_class_is_common(class)) {
         slow = make_room(mine, class);
@@ -343,7 +378,8 @@ static void close_all(struct qyi_magazines *mine)
 {
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         struct qyi_magazine *magazine = &mine->magazine[class];
-        magazine->top = magazine->limit = magazine->slots = NULL;
+        magazine->next = NULL;
+        magazine->top = magazine->limit = NULL;
         mine->growth[class].capacity = 0;
     }
     char *start = (char *)mine->slots;

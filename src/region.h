@@ -48,8 +48,8 @@ enum {
      << QYI_ENTRY_SAMPLED_SHIFT) /* of a slab some of whose blocks are in the heap profile: see qyi_slab_sampled_bit */
 #define QYI_ENTRY_HAS_CELLS (QYI_ENTRY_COUNTED | QYI_ENTRY_TRACKED)
 #define QYI_ENTRY_SLAB_FLAGS (QYI_ENTRY_HAS_CELLS | QYI_ENTRY_SAMPLED) /* what an ordinary slab may have */
-#define QYI_ENTRY_PLAIN_LIMIT \
-    ((uint64_t)1 << QYI_ENTRY_FLAGS_SHIFT) /* entry ^ key is below: ours, and nothing unusual */
+/* entry ^ key is below: ours, nothing unusual, and so the class alone, since a thread's own slabs are of one granule */
+#define QYI_ENTRY_PLAIN_LIMIT ((uint64_t)1 << QYI_ENTRY_OFFSET_SHIFT)
 #define QYI_ENTRY_OWNERS_MAX ((uint32_t)1 << (64 - QYI_ENTRY_OWNER_SHIFT))
 
 /*

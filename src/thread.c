@@ -46,7 +46,7 @@ static void thread_ends(void *value)
     void (*hook)(void) = atomic_load_explicit(&qyi_thread_end_hook, memory_order_acquire);
     if (hook != NULL)
         hook();
-    qyi_my_offset = 0;
+    qyi_magazines_make_mine(NULL);
     lives++;
     qyi_remote_flush(mine);
     qyi_heap_retire(mine->heap, true);
@@ -62,7 +62,6 @@ bool qyi_start(void)
     if (!started) {
         qyi_sizeclass_init();
         if (qyi_region_init() && qyi_heaps_init()) {
-            qyi_magazine_init();
             threads.main = qyi_os_is_main_thread() ? qyi_lock_me() : 0; /* now: a sandbox may forbid it later */
             started = true;
             atomic_store_explicit(&threads.started, true, memory_order_release);
@@ -106,14 +105,14 @@ struct qyi_magazines *qyi_thread_attach(bool for_free)
     struct qyi_magazines *mine = heap->magazines;
     mine->registered = false;
     /* First of all: what follows may allocate (for a key beyond the first 32, say). */
-    qyi_my_offset = qyi_region_offset(mine);
+    qyi_magazines_make_mine(mine);
     if (!atomic_exchange_explicit(&threads.first_is_here, true, memory_order_relaxed) && qyi_lock_me() == threads.main)
         return mine; /* registers later, if there are other threads ever; its tid stays 0, which says so */
     atomic_store_explicit(&heap->tid, qyi_os_thread_number(), memory_order_relaxed);
     if (prepare_for_threads())
         qyi_thread_register(mine);
     if (!mine->registered) {
-        qyi_my_offset = 0;
+        qyi_magazines_make_mine(NULL);
         lives = LIVES_MAX;
         qyi_heap_retire(heap, false);
         return NULL;
@@ -153,7 +152,7 @@ void qyi_threads_after_fork(void)
             /* A thread of the parent was changing it. From now on its slabs can only be freed into. */
             heap->broken = true;
             if (mine)
-                qyi_my_offset = 0; /* there will be another */
+                qyi_magazines_make_mine(NULL); /* there will be another */
         } else if (!atomic_load_explicit(&heap->idle, memory_order_relaxed) && !mine && !magazines->forks &&
                    !qyi_lock_is_mine(&heap->lock)) {
             /* What is in its remote buffer is lost: the thread may have stood in the middle of changing it. */

@@ -145,7 +145,8 @@ start_programs = \
 end_programs = \
 	tests/end_handlers \
 	tests/end_signal \
-	tests/end_threads
+	tests/end_threads \
+	tests/signal_pairs
 
 # Limits, refusals, little rights. Those that a script runs are listed further down.
 sandbox_programs = \

@@ -53,6 +53,13 @@ START_TEST(test_powers_of_two_are_classes)
 }
 END_TEST
 
+START_TEST(test_a_threads_own_slabs_are_of_one_granule)
+{
+    for (unsigned class = 0; class < QYI_OWN_CLASS_COUNT; class++)
+        require(qyi_classes[class].granule_count == 1);
+}
+END_TEST
+
 START_TEST(test_a_slab_is_short_and_has_no_room_for_another_block)
 {
     for (unsigned number = 0; number < QYI_CLASS_COUNT; number++) {
@@ -119,6 +126,7 @@ int main(void)
     tcase_add_test(tests, test_small_sizes_waste_less_than_16_bytes);
     tcase_add_test(tests, test_larger_sizes_waste_an_eighth_at_most);
     tcase_add_test(tests, test_powers_of_two_are_classes);
+    tcase_add_test(tests, test_a_threads_own_slabs_are_of_one_granule);
     tcase_add_test(tests, test_a_slab_is_short_and_has_no_room_for_another_block);
     tcase_add_test(tests, test_a_slab_lies_within_a_frame);
     tcase_add_test(tests, test_magazines_have_slots_and_are_bounded_in_bytes);
