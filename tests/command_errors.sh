@@ -120,7 +120,8 @@ stranger tables 999 "$(echo "$ours" | awk -F. '{ print $1 * 10000 + $2 * 100 + $
 refused 1 "tables 999.*can read $ours" stat "$stranger"
 version=$(sed -n 's/.*QYI_ROOT_VERSION = \([0-9]*\).*/\1/p' "$top_srcdir/src/root.h")
 stranger layout "$version" "$(echo "$ours" | awk -F. '{ print $1 * 10000 + $2 * 100 + $3 }')" 12
-refused 1 'was built otherwise' stat "$stranger"
+# Without libelf, what does not look like ours in every respect is not recognised.
+refused 1 'was built otherwise|no qy_root can be found in it: another version' stat "$stranger"
 mkdir "$folder/rootless"
 echo 'int nothing;' >"$folder/rootless/root.c"
 $CC -shared -fPIC -o "$folder/rootless/libquarry.so.1" "$folder/rootless/root.c"
@@ -132,7 +133,7 @@ refused 1 'no qy_root can be found in it: another version' stat "$rootless"
 
 # --- Files that are no cores ----------------------------------------------------------------------------------------------------------------
 
-refused 1 'there is no process and no file' stat "$folder/absent"
+refused 1 'there is no process and no file|built without libelf' stat "$folder/absent"
 if "$quarry" stat "$folder/err" 2>&1 | grep -q 'built without libelf'; then
     echo "skipped: cores, without libelf (Debian: apt-get install libelf-dev)"
     exit 77
