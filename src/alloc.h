@@ -32,10 +32,10 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
     return qyi_malloc_slow(bytes);
 }
 
-/* The magazine of a class, given an entry's difference from its thread's key. */
-QYI_INLINE struct qyi_magazine *qyi_magazine_by(struct qyi_magazines *mine, uint64_t difference)
+/* The thread's magazine of a class, given an entry's difference from its key. */
+QYI_INLINE struct qyi_magazine *qyi_my_magazine_by(uint64_t difference)
 {
-    return (struct qyi_magazine *)((char *)mine->magazine + difference);
+    return (struct qyi_magazine *)((char *)qyi_my_paths.first + difference);
 }
 
 QYI_INLINE void qyi_free(void *p)
@@ -43,13 +43,12 @@ QYI_INLINE void qyi_free(void *p)
     const size_t offset = qyi_region_offset(p);
     if (QYI_LIKELY(qyi_region_has(offset))) {
         const uint64_t entry = qyi_entry(offset >> QYI_GRANULE_SHIFT);
-        struct qyi_magazines *mine = qyi_my_magazines();
-        const uint64_t difference = entry ^ mine->key;
+        const uint64_t difference = entry ^ qyi_my_paths.key;
         if (QYI_UNLIKELY(difference >= QYI_ENTRY_PLAIN_LIMIT)) {
             qyi_free_marked(p, difference);
             return;
         }
-        if (QYI_LIKELY(qyi_magazine_push(qyi_magazine_by(mine, difference), p)))
+        if (QYI_LIKELY(qyi_magazine_push(qyi_my_magazine_by(difference), p)))
             return;
     }
     qyi_free_slow(p);

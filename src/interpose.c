@@ -29,6 +29,25 @@
 extern const char qyi_interposes;
 QYI_HIDDEN const char qyi_interposes = 1; /* its address tells, nobody reads it */
 
+/*
+ * While the loader calls other libraries' IFUNC resolvers, which may call malloc, thread-local variables have not got their values yet:
+ * they are zero, and zero is no path to a magazine. So here is a resolver that nobody needs for what it resolves. It runs when this
+ * library is relocated, and nobody can call us before.
+ */
+static void nothing(void)
+{
+}
+
+static __attribute__((used)) void (*resolve_nothing(void))(void)
+{
+    qyi_magazines_make_mine(NULL);
+    return nothing;
+}
+
+static void early(void) __attribute__((ifunc("resolve_nothing")));
+extern void (*const qyi_early)(void);
+QYI_HIDDEN void (*const qyi_early)(void) = early; /* what makes the loader call it */
+
 #pragma GCC diagnostic ignored "-Wmissing-attributes" /* libc's headers decorate these names */
 
 #define QYI_EXPORT __attribute__((visibility("default")))

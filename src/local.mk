@@ -113,6 +113,7 @@ libquarry_la_LDFLAGS = \
 	-Wl,--exclude-libs,libgcc_eh.a \
 	-Wl,-fini=qyi_start_anchor \
 	$(PAGES_LDFLAGS) \
+	$(RELR_LDFLAGS) \
 	-Wl,--version-script=$(top_srcdir)/quarry.map
 EXTRA_libquarry_la_DEPENDENCIES = $(top_srcdir)/quarry.map $(top_srcdir)/src/pages.ld
 

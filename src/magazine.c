@@ -11,7 +11,8 @@
  * the lock to learn whether a thread that it does not have stood in here, and if not, takes its magazines apart.
  *
  * I1  slots <= top <= limit == slots + capacity; top - slots is the number of blocks. Of n, n - 1 stand in slots[1] and behind, the last
- *     is next; slots[0] is NULL. Without any, next is NULL.
+ *     is next; slots[0] is NULL. Without any, next is NULL. slots[-1] is NULL and the magazine's too: in a signal's handler that
+ *     interrupts the fast paths, top may be there, and next is NULL then; so it is next that says whether there is a block.
  * I2  every block in a magazine is of the magazine's class and belongs to the thread's heap, or the common heap if the
  *     class does.
  */
@@ -40,23 +41,41 @@ static const size_t SMALL_MAGAZINE_BYTES = 4 << 10;
 static const size_t ROOM_BYTES = 2 << 20;
 
 __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
-__thread size_t qyi_my_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1] __attribute__((tls_model("initial-exec")));
+
+/* Never written: they have no block to give and no room for one. All of them look alike, whatever key a first one goes with. */
+static struct qyi_magazine none[QYI_CLASS_COUNT];
+
+#define FOUR(x) x, x, x, x
+#define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+__thread struct qyi_paths qyi_my_paths
+    __attribute__((tls_model("initial-exec"))) = {.first = none, .for_size = {FOUR(SIXTEEN(none)), none}};
+
+/* A signal's handler may come at any time: with this key, it finds those of its blocks, or none. */
+static void set_paths(uint64_t key, struct qyi_magazine *first)
+{
+    struct qyi_paths *paths = &qyi_my_paths;
+    unsigned class = 0;
+    paths->key = 0;
+    atomic_signal_fence(memory_order_seq_cst);
+    paths->first = first;
+    for (size_t i = 0; i < sizeof paths->for_size / sizeof paths->for_size[0]; i++) {
+        if (key != 0 && i * QYI_STEP_BYTES > qyi_classes[class].bytes)
+            class++;
+        paths->for_size[i] = first + class;
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    paths->key = key;
+}
 
 void qyi_magazines_make_mine(struct qyi_magazines *mine)
 {
-    size_t *offset = qyi_my_magazine_offset;
     if (mine == NULL) {
-        memset(offset, 0, sizeof qyi_my_magazine_offset);
+        set_paths(0, none);
         qyi_my_offset = 0;
         return;
     }
-    qyi_my_offset = qyi_region_offset(mine); /* first: until it has an offset, a handler's malloc goes the slow way */
-    unsigned class = 0;
-    for (size_t i = 0; i < sizeof qyi_my_magazine_offset / sizeof offset[0]; i++) {
-        if (i * QYI_STEP_BYTES > qyi_classes[class].bytes)
-            class++;
-        offset[i] = qyi_region_offset(&mine->magazine[class]);
-    }
+    qyi_my_offset = qyi_region_offset(mine); /* first: until there are paths to them, a handler goes the slow way */
+    set_paths(mine->key, mine->magazine);
 }
 
 void qyi_magazines_open(struct qyi_magazines *mine, struct qyi_heap *heap, uint32_t heap_id)
@@ -71,9 +90,11 @@ static void **slots_of(const struct qyi_magazines *mine, unsigned class)
     return mine->magazine[class].limit - mine->growth[class].capacity;
 }
 
+/* After a handler's slow path in the middle of a fast one, top may lead to outgrown slots: what the magazine holds is lost then. */
 static size_t count_in(const struct qyi_magazines *mine, unsigned class)
 {
-    return (size_t)(mine->magazine[class].top - slots_of(mine, class));
+    const size_t count = (size_t)(mine->magazine[class].top - slots_of(mine, class));
+    return mine->magazine[class].next == NULL || count > mine->growth[class].capacity ? 0 : count;
 }
 
 /* The blocks in a row: puts the last one there too. Of an open magazine. */
@@ -97,10 +118,10 @@ static void set_count(struct qyi_magazines *mine, unsigned class, size_t count)
  */
 static void **cut_slots(struct qyi_magazines *mine, unsigned capacity, unsigned reserve)
 {
-    if (mine->slots_used + 1 + capacity + reserve > QYI_SLOTS_COUNT)
+    if (mine->slots_used + QYI_SLOTS_MORE + capacity + reserve > QYI_SLOTS_COUNT)
         return NULL;
-    void **slots = &mine->slots[mine->slots_used];
-    mine->slots_used += 1 + capacity;
+    void **slots = &mine->slots[mine->slots_used + 1];
+    mine->slots_used += QYI_SLOTS_MORE + capacity;
     return slots;
 }
 
@@ -146,7 +167,7 @@ static bool grow(struct qyi_magazines *mine, unsigned class)
     const size_t more_bytes = (size_t)(capacity - old) * qyi_classes[class].bytes;
     if (capacity == old || more_bytes > mine->room_bytes)
         return false;
-    void **slots = cut_slots(mine, capacity, QYI_CLASS_COUNT * (1 + QYI_SLOTS_FIRST));
+    void **slots = cut_slots(mine, capacity, QYI_CLASS_COUNT * (QYI_SLOTS_MORE + QYI_SLOTS_FIRST));
     if (slots == NULL)
         return false;
     mine->room_bytes -= more_bytes;

@@ -5,12 +5,12 @@
  *       NULL                        ^ top           ^ limit
  *
  * malloc takes next, puts what is below it in its place, and counts; free does the reverse. Nothing else happens on the fast paths: no
- * lock, no atomic instruction, no access to the block or to its slab. The last block stands by itself because processors that cannot tell
- * where the program is about to write, before they know the block's address, hold back the loads behind: with the address one load away
- * and not two, a pair takes a fifth less time (src/README.md). With the heap profile, the count is negative, and reaches 0 with the call that is to be sampled
- * (meter.h); the test for it costs malloc an instruction, and saves the profile from a malloc of its own. A thread without
- * magazines is taken to have them at the region's base, where there are zeros: every magazine of these is empty and full at once, and
- * their key matches no block, so the fast paths need no test of their own for that state.
+ * lock, no atomic instruction, no access to the block or to its slab. The last block stands by itself because what the program writes to it
+ * first holds back loads behind for as long as its address is not known, which is one load away and not two (src/README.md).
+ *
+ * With the heap profile, the count is negative, and reaches 0 with the call that is to be sampled (meter.h); the test for it costs malloc
+ * an instruction, and saves the profile from a malloc of its own. A thread without magazines has paths to one that is empty and full at
+ * once, and a key that matches no block, so the fast paths need no test of their own for that state.
  */
 #ifndef QYI_MAGAZINE_H
 #define QYI_MAGAZINE_H
@@ -35,15 +35,16 @@ static_assert(sizeof(struct qyi_magazine) == 1 << QYI_ENTRY_CLASS_SHIFT,
 /* What only the slow paths need. */
 struct qyi_magazine_growth {
     uint32_t calls;    /* the magazine's count at the last refill or overflow */
-    uint16_t capacity; /* the most blocks; slots are one more. 0: closed */
+    uint16_t capacity; /* the most blocks; 0: closed */
     bool used;         /* refilled or flushed since the last sweep */
     uint8_t borrowed;  /* blocks of larger classes handed out for this one, before it was opened */
 };
 
 enum {
-    QYI_SLOTS_FIRST = 15,            /* at most; the NULL is one more */
+    QYI_SLOTS_FIRST = 15,            /* at most */
+    QYI_SLOTS_MORE = 2,              /* than blocks: a NULL below them, and one for handlers (I1) */
     QYI_MAGAZINES_BYTES = 128 << 10, /* of address space; touched as far as it is used */
-    QYI_SLOTS_COUNT = 15 << 10,      /* of all magazines of a thread, NULLs included */
+    QYI_SLOTS_COUNT = 15 << 10,      /* of all magazines of a thread */
 };
 
 struct qyi_magazines {
@@ -69,18 +70,22 @@ static_assert(sizeof(struct qyi_magazines) <= QYI_MAGAZINES_BYTES, "room for the
 static_assert(offsetof(struct qyi_magazines, growth) <= QYI_ZEROS_BYTES, "what the fast paths look at, all zero");
 
 /*
- * Where the thread's magazines are, counted from the region's base; 0 before the first call and after the last. Zero and not
- * an address, since the loader calls malloc (in IFUNC resolvers) before it has given thread-local variables their values.
+ * Where the thread's magazines are, for the slow paths: counted from the region's base; 0 before the first call and after the last. Zero
+ * and not an address, since the loader calls malloc (in IFUNC resolvers) before it has given thread-local variables their values.
  */
 extern QYI_HIDDEN __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
 
 /*
- * Likewise the magazine for each request of at most QYI_TABLE_BYTES bytes, in steps; all zero when qyi_my_offset is, which leads to a
- * `magazine` at the start of the zeros, which looks empty too. A table of the thread's own takes two additions less than one for all.
+ * What the fast paths need of the thread's magazines, by address. Before the first call and after the last they lead to a magazine that
+ * is empty and full at once; so that they do this early too, the shared library has a resolver of its own (interpose.c).
  */
 enum { QYI_TABLE_BYTES = 1024 };
-extern QYI_HIDDEN __thread size_t qyi_my_magazine_offset[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1]
-    __attribute__((tls_model("initial-exec")));
+struct qyi_paths {
+    uint64_t key; /* of struct qyi_magazines; 0: matches no block */
+    struct qyi_magazine *first;
+    struct qyi_magazine *for_size[QYI_TABLE_BYTES / QYI_STEP_BYTES + 1]; /* in steps */
+};
+extern QYI_HIDDEN __thread struct qyi_paths qyi_my_paths __attribute__((tls_model("initial-exec")));
 
 /* Make these the calling thread's magazines; NULL: it has none any more. */
 void qyi_magazines_make_mine(struct qyi_magazines *mine);
@@ -90,48 +95,22 @@ QYI_INLINE bool qyi_thread_is_attached(void)
     return qyi_my_offset != 0;
 }
 
-/* The thread's magazines, or zeros, for who has the region's base at hand. */
-QYI_INLINE struct qyi_magazines *qyi_my_magazines_from(uintptr_t base)
-{
-    return (struct qyi_magazines *)(base + qyi_my_offset); /* NOLINT(performance-no-int-to-ptr) */
-}
-
+/* The thread's magazines, or zeros. */
 QYI_INLINE struct qyi_magazines *qyi_my_magazines(void)
 {
-    return qyi_my_magazines_from(qyi_region.base);
+    return (struct qyi_magazines *)(qyi_region.base + qyi_my_offset); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* The magazine for a request of at most QYI_TABLE_BYTES bytes. */
 QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
 {
-    const size_t offset = qyi_my_magazine_offset[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
-    return (struct qyi_magazine *)(qyi_region.base + offset); /* NOLINT(performance-no-int-to-ptr) */
+    return qyi_my_paths.for_size[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
 }
 
 /*
- * One instruction, of which compilers make two. What stands before it happens before: a signal's handler that allocates and frees in
- * between leaves the magazine as it found it.
+ * A signal's handler that allocates and frees in the middle of one of these, without a slow path, leaves the magazine as it found it:
+ * hence the order of the stores. top is loaded and stored, since one instruction that does both (add to memory) made every second process slower.
  */
-QYI_INLINE void qyi_magazine_lower(struct qyi_magazine *magazine)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("subq $8, %0" : "+m"(magazine->top)::"cc", "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-    magazine->top--;
-    atomic_signal_fence(memory_order_seq_cst);
-#endif
-}
-
-QYI_INLINE void qyi_magazine_raise(struct qyi_magazine *magazine)
-{
-#if defined(__x86_64__)
-    __asm__ volatile("addq $8, %0" : "+m"(magazine->top)::"cc", "memory");
-#else
-    atomic_signal_fence(memory_order_seq_cst);
-    magazine->top++;
-#endif
-}
 
 /* False when the magazine is empty, or the call is to be sampled: then it is counted already, and calls is 0. */
 QYI_INLINE bool qyi_magazine_pop(struct qyi_magazine *magazine, void **block)
@@ -142,8 +121,10 @@ QYI_INLINE bool qyi_magazine_pop(struct qyi_magazine *magazine, void **block)
 #endif
     if (QYI_UNLIKELY(next == NULL) || QYI_UNLIKELY(++magazine->calls == 0))
         return false;
-    void *below = magazine->top[-1];
-    qyi_magazine_lower(magazine);
+    void **top = magazine->top - 1;
+    void *below = *top;
+    magazine->top = top;
+    atomic_signal_fence(memory_order_seq_cst);
     magazine->next = below;
     *block = next;
     return true;
@@ -160,7 +141,8 @@ QYI_INLINE bool qyi_magazine_push(struct qyi_magazine *magazine, void *p)
         return false;
     *top = next;
     magazine->next = p;
-    qyi_magazine_raise(magazine);
+    atomic_signal_fence(memory_order_seq_cst);
+    magazine->top = top + 1;
     return true;
 }
 

@@ -24,7 +24,7 @@
 #include "base.h"
 
 enum {
-    QYI_ROOT_VERSION = 2,
+    QYI_ROOT_VERSION = 3,
     QYI_ROOT_MAGIC_BYTES = 8,
 };
 

@@ -11,7 +11,7 @@
  * slots spare their slabs coming and going; what they hold together has a bound of its own.
  */
 static const size_t FIRST_BYTES = 8 << 10, REFILL_BYTES = 4 << 10;
-static const size_t LEAST_SLOTS = 3, FIRST_SLOTS = 15, MOST_SLOTS = 2047; /* one less than a power of two: a slot more is the sentinel */
+static const size_t LEAST_SLOTS = 3, FIRST_SLOTS = 15, MOST_SLOTS = 2047; /* blocks */
 static const size_t MOST_SLOTS_UP_TO = 64;
 
 static size_t slots_max(size_t bytes)

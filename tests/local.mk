@@ -146,7 +146,8 @@ end_programs = \
 	tests/end_handlers \
 	tests/end_signal \
 	tests/end_threads \
-	tests/signal_pairs
+	tests/signal_pairs \
+	tests/signal_steps
 
 # Limits, refusals, little rights. Those that a script runs are listed further down.
 sandbox_programs = \

@@ -32,10 +32,20 @@ static struct qyi_heap *source_of(unsigned class)
     return qyi_class_is_common(class) ? qyi_common : mine->heap;
 }
 
+static void **slots_of(unsigned class)
+{
+    return mine->magazine[class].limit - mine->growth[class].capacity;
+}
+
 static size_t held(unsigned class)
 {
-    const struct qyi_magazine *magazine = &mine->magazine[class];
-    return (size_t)(magazine->top - magazine->slots);
+    return (size_t)(mine->magazine[class].top - slots_of(class));
+}
+
+/* The number-th of the blocks that the magazine holds. */
+static void *held_block(unsigned class, size_t number)
+{
+    return number == held(class) - 1 ? mine->magazine[class].next : slots_of(class)[1 + number];
 }
 
 static size_t held_bytes(void)
@@ -52,13 +62,14 @@ static void check_magazine(unsigned class)
     const unsigned capacity = mine->growth[class].capacity;
     require(capacity <= qyi_classes[class].slots_max);
     if (capacity == 0) {
-        require(magazine->slots == NULL && magazine->top == NULL && magazine->limit == NULL);
+        require(magazine->next == NULL && magazine->top == NULL && magazine->limit == NULL);
         return;
     }
-    require(magazine->slots[-1] == NULL);
-    require(magazine->slots <= magazine->top && magazine->top <= magazine->limit);
-    require(magazine->limit == magazine->slots + capacity);
-    require(magazine->slots - 1 >= mine->slots && magazine->limit <= mine->slots + QYI_SLOTS_COUNT);
+    void **slots = slots_of(class);
+    require(slots[-1] == NULL && slots[0] == NULL);
+    require(slots <= magazine->top && magazine->top <= magazine->limit);
+    require((magazine->next == NULL) == (magazine->top == slots));
+    require(slots > mine->slots && magazine->limit < mine->slots + QYI_SLOTS_COUNT);
 }
 
 /* No slot belongs to two magazines. */
@@ -72,7 +83,7 @@ static void check_magazines(void)
         for (unsigned other = 0; other < class; other++) {
             const struct qyi_magazine *that = &mine->magazine[other];
             if (mine->growth[other].capacity != 0)
-                require(magazine->limit < that->slots || that->limit < magazine->slots);
+                require(magazine->limit < slots_of(other) - 1 || that->limit < slots_of(class) - 1);
         }
     }
 }
@@ -126,12 +137,10 @@ static void *find_nothing(void *unused)
 {
     void *block;
     require(!qyi_thread_is_attached());
-    struct qyi_magazines *none = qyi_my_magazines();
-    require(none->key == 0);
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        require(!qyi_magazine_pop(&none->magazine[class], &block));
-        require(!qyi_magazine_push(&none->magazine[class], &block));
-    }
+    require(qyi_my_magazines()->key == 0 && qyi_my_paths.key == 0);
+    for (size_t bytes = 0; bytes <= QYI_TABLE_BYTES; bytes++)
+        require(!qyi_magazine_pop(qyi_my_magazine(bytes), &block));
+    require(!qyi_magazine_push(qyi_my_paths.first, &block));
     return unused;
 }
 
@@ -235,7 +244,7 @@ START_TEST(test_an_overflow_keeps_the_younger_blocks)
     ck_assert_uint_gt(count, 1);
     ck_assert_uint_lt(count, given);
     for (size_t i = 0; i < count; i++)
-        require(mine->magazine[class].slots[i] == blocks[given - count + i]);
+        require(held_block(class, i) == blocks[given - count + i]);
     size_t back = 0; /* the older ones are in their slabs again */
     for (unsigned i = 0; i < given - count; i++)
         back += qyi_slab_is_empty(unit_slab_of(blocks[i])) || unit_slab_of(blocks[i])->free_count > 0;

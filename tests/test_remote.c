@@ -135,7 +135,7 @@ START_TEST(test_free_remote_returns_to_owner)
     size_t count = 3000;
     static unsigned char seen[3000];
     take_blocks(SMALL_CLASS, count);
-    while (mine->magazine[SMALL_CLASS].top != mine->magazine[SMALL_CLASS].slots) /* what is left in the magazine */
+    while (mine->magazine[SMALL_CLASS].next != NULL) /* what is left in the magazine */
         unit_take(mine, SMALL_CLASS);
     char *const lowest = blocks[0];
     const size_t used = unit_used_bytes();
