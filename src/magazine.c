@@ -47,6 +47,7 @@ static struct qyi_magazine none[QYI_CLASS_COUNT];
 
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+static_assert(QYI_TABLE_BYTES / QYI_STEP_BYTES == 64, "as many values as for_size has before the last");
 __thread struct qyi_paths qyi_my_paths
     __attribute__((tls_model("initial-exec"))) = {.first = none, .for_size = {FOUR(SIXTEEN(none)), none}};
 
