@@ -277,14 +277,20 @@ struct qyi_heap *qyi_common_lock(void)
 
 /* ---- the lists of available slabs ---- */
 
+/* Of the common heap, others look at it without the lock (take_common). */
+static void set_first(struct qyi_heap *heap, unsigned class, uint32_t granule)
+{
+    __atomic_store_n(&heap->available[class], granule, __ATOMIC_RELAXED);
+}
+
 static void list_insert(struct qyi_heap *heap, struct qyi_slab *slab)
 {
-    uint32_t *head = &heap->available[slab->class];
+    const uint32_t first = heap->available[slab->class];
     slab->prev = 0;
-    slab->next = *head;
-    if (*head != 0)
-        qyi_slab_at(*head)->prev = qyi_slab_granule(slab);
-    *head = qyi_slab_granule(slab);
+    slab->next = first;
+    if (first != 0)
+        qyi_slab_at(first)->prev = qyi_slab_granule(slab);
+    set_first(heap, slab->class, qyi_slab_granule(slab));
     slab->listed = true;
 }
 
@@ -293,7 +299,7 @@ static void list_remove(struct qyi_heap *heap, struct qyi_slab *slab)
     if (slab->prev != 0)
         qyi_slab_at(slab->prev)->next = slab->next;
     else
-        heap->available[slab->class] = slab->next;
+        set_first(heap, slab->class, slab->next);
     if (slab->next != 0)
         qyi_slab_at(slab->next)->prev = slab->prev;
     slab->listed = false;
@@ -356,8 +362,8 @@ static struct qyi_slab *take_common(struct qyi_heap *heap, unsigned class)
     struct qyi_heap *common = qyi_common;
     if (heap == common || heap->apart)
         return NULL;
-    /* a racy look, so that the common case takes no lock */
-    const uint32_t hint = *(volatile const uint32_t *)&common->available[class];
+    /* relaxed: a look, so that the common case takes no lock */
+    const uint32_t hint = __atomic_load_n(&common->available[class], __ATOMIC_RELAXED);
     if ((hint == 0 && !qyi_heap_has_news(common)) || !qyi_lock_try(&common->lock))
         return NULL;
     if (qyi_heap_has_news(common))
