@@ -32,12 +32,6 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
     return qyi_malloc_slow(bytes);
 }
 
-/* The thread's magazine of a class, given an entry's difference from its key. */
-QYI_INLINE struct qyi_magazine *qyi_my_magazine_by(uint64_t difference)
-{
-    return (struct qyi_magazine *)((char *)qyi_my_paths.first + difference);
-}
-
 QYI_INLINE void qyi_free(void *p)
 {
     const size_t offset = qyi_region_offset(p);

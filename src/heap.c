@@ -277,15 +277,20 @@ struct qyi_heap *qyi_common_lock(void)
 
 /* ---- the lists of available slabs ---- */
 
-/* Of the common heap, others look at it without the lock (take_common). */
+/* Relaxed: the heap's lock orders all but the look that others take at the common heap's without it (take_common). */
+static uint32_t first_available(const struct qyi_heap *heap, unsigned class)
+{
+    return atomic_load_explicit(&heap->available[class], memory_order_relaxed);
+}
+
 static void set_first(struct qyi_heap *heap, unsigned class, uint32_t granule)
 {
-    __atomic_store_n(&heap->available[class], granule, __ATOMIC_RELAXED);
+    atomic_store_explicit(&heap->available[class], granule, memory_order_relaxed);
 }
 
 static void list_insert(struct qyi_heap *heap, struct qyi_slab *slab)
 {
-    const uint32_t first = heap->available[slab->class];
+    const uint32_t first = first_available(heap, slab->class);
     slab->prev = 0;
     slab->next = first;
     if (first != 0)
@@ -362,15 +367,14 @@ static struct qyi_slab *take_common(struct qyi_heap *heap, unsigned class)
     struct qyi_heap *common = qyi_common;
     if (heap == common || heap->apart)
         return NULL;
-    /* relaxed: a look, so that the common case takes no lock */
-    const uint32_t hint = __atomic_load_n(&common->available[class], __ATOMIC_RELAXED);
+    const uint32_t hint = first_available(common, class); /* without the lock, so that the common case takes none */
     if ((hint == 0 && !qyi_heap_has_news(common)) || !qyi_lock_try(&common->lock))
         return NULL;
     if (qyi_heap_has_news(common))
         qyi_heap_drain(common);
     struct qyi_slab *slab = NULL;
-    if (common->available[class] != 0) {
-        slab = qyi_slab_at(common->available[class]);
+    if (first_available(common, class) != 0) {
+        slab = qyi_slab_at(first_available(common, class));
         list_remove(common, slab);
         common->slab_count--;
         change_owner(slab, heap);
@@ -383,8 +387,8 @@ static struct qyi_slab *take_common(struct qyi_heap *heap, unsigned class)
 
 static struct qyi_slab *find_slab(struct qyi_heap *heap, unsigned class)
 {
-    if (heap->available[class] != 0)
-        return qyi_slab_at(heap->available[class]);
+    if (first_available(heap, class) != 0)
+        return qyi_slab_at(first_available(heap, class));
     struct qyi_slab *slab = take_common(heap, class);
     if (slab == NULL && (slab = qyi_slab_new(class, heap->id)) != NULL) {
         heap->slab_count++;
@@ -397,7 +401,7 @@ unsigned qyi_heap_take(struct qyi_heap *heap, unsigned class, void **top, unsign
 {
     unsigned taken = 0;
     while (taken < count) {
-        if (taken != 0 && heap->available[class] == 0)
+        if (taken != 0 && first_available(heap, class) == 0)
             break; /* enough for now: no new slab just to fill up */
         struct qyi_slab *slab = find_slab(heap, class);
         if (slab == NULL)
@@ -611,7 +615,7 @@ void qyi_heap_sample_slab(uint32_t granule, const void *block, bool more)
 
 void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class)
 {
-    uint32_t granule = heap->available[class];
+    uint32_t granule = first_available(heap, class);
     while (granule != 0) {
         struct qyi_slab *slab = qyi_slab_at(granule);
         granule = slab->next;
@@ -632,8 +636,8 @@ static void disown(struct qyi_heap *heap)
     qyi_heap_trim(heap);
     struct qyi_heap *common = qyi_common_lock();
     for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
-        while (heap->available[class] != 0) {
-            struct qyi_slab *slab = qyi_slab_at(heap->available[class]);
+        while (first_available(heap, class) != 0) {
+            struct qyi_slab *slab = qyi_slab_at(first_available(heap, class));
             list_remove(heap, slab);
             heap->slab_count--;
             change_owner(slab, common);

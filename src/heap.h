@@ -32,7 +32,7 @@ struct qyi_heap {
     /* under lock */
     struct qyi_lock lock; /* held during every change of the heap's slabs */
     uint32_t slab_count;
-    uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per
+    _Atomic uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per
                                             class; 0 ends */
     uint64_t drains;
     /* the thread's; others read it */

@@ -107,6 +107,12 @@ QYI_INLINE struct qyi_magazine *qyi_my_magazine(size_t bytes)
     return qyi_my_paths.for_size[(bytes + QYI_STEP_BYTES - 1) / QYI_STEP_BYTES];
 }
 
+/* The thread's magazine of a class, given an entry's difference from its key. */
+QYI_INLINE struct qyi_magazine *qyi_my_magazine_by(uint64_t difference)
+{
+    return (struct qyi_magazine *)((char *)qyi_my_paths.first + difference);
+}
+
 /*
  * A signal's handler that allocates and frees in the middle of one of these, without a slow path, leaves the magazine as it found it:
  * hence the order of the stores. top is loaded and stored, since with one instruction that does both (an addition to memory), the same

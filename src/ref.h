@@ -61,14 +61,13 @@ QYI_INLINE int qyi_release(const void *p)
             return qyi_release_last(p, entry);
         return 0;
     }
-    const uint64_t class_offset = entry ^ qyi_my_paths.key;
-    if (QYI_LIKELY(class_offset < QYI_ENTRY_PLAIN_LIMIT)) {
+    const uint64_t difference = entry ^ qyi_my_paths.key;
+    if (QYI_LIKELY(difference < QYI_ENTRY_PLAIN_LIMIT)) {
         /* A thread's own slabs are of one granule each. Usually p is the start of a block, and pushed as it is: what malloc
          * returns next does not wait for a multiplication then. */
-        const struct qyi_interior *interior = (const struct qyi_interior *)((const char *)qyi_interiors + class_offset);
-        struct qyi_magazine *magazine = (struct qyi_magazine *)((char *)qyi_my_paths.first + class_offset);
+        const struct qyi_interior *interior = (const struct qyi_interior *)((const char *)qyi_interiors + difference);
         if (QYI_LIKELY(qyi_block_starts(interior, offset % QYI_GRANULE_BYTES)) &&
-            QYI_LIKELY(qyi_magazine_push(magazine, (void *)p)))
+            QYI_LIKELY(qyi_magazine_push(qyi_my_magazine_by(difference), (void *)p)))
             return 0;
     }
     return qyi_release_uncounted(p, entry);

@@ -145,7 +145,10 @@ start_programs = \
 end_programs = \
 	tests/end_handlers \
 	tests/end_signal \
-	tests/end_threads \
+	tests/end_threads
+
+# Signals' handlers that allocate.
+signal_programs = \
 	tests/signal_pairs \
 	tests/signal_steps
 
@@ -242,6 +245,7 @@ blackbox_programs = \
 	$(fork_programs) \
 	$(start_programs) \
 	$(end_programs) \
+	$(signal_programs) \
 	$(sandbox_programs) \
 	$(memory_programs) \
 	$(abort_programs) \

@@ -137,10 +137,15 @@ static void *find_nothing(void *unused)
 {
     void *block;
     require(!qyi_thread_is_attached());
-    require(qyi_my_magazines()->key == 0 && qyi_my_paths.key == 0);
+    struct qyi_magazines *none = qyi_my_magazines();
+    require(none->key == 0 && qyi_my_paths.key == 0);
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
+        require(!qyi_magazine_pop(&none->magazine[class], &block));
+        require(!qyi_magazine_push(&none->magazine[class], &block));
+        require(!qyi_magazine_push(qyi_my_magazine_by((uint64_t)class << QYI_ENTRY_CLASS_SHIFT), &block));
+    }
     for (size_t bytes = 0; bytes <= QYI_TABLE_BYTES; bytes++)
         require(!qyi_magazine_pop(qyi_my_magazine(bytes), &block));
-    require(!qyi_magazine_push(qyi_my_paths.first, &block));
     return unused;
 }
 

@@ -19,6 +19,7 @@ struct worker {
  */
 static void write_often(uint64_t *const blocks[BLOCK_COUNT])
 {
+    _Static_assert(BLOCK_COUNT == 4 && WRITE_COUNT % BLOCK_COUNT == 0, "as below");
     volatile uint64_t *first = blocks[0], *second = blocks[1], *third = blocks[2], *fourth = blocks[3];
     for (size_t i = 0; i < WRITE_COUNT; i += BLOCK_COUNT) {
         *first = i;
