@@ -370,13 +370,25 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
+/*
+ * The size to ask for when a block has to move, for more bytes or for fewer. Who appends a few bytes at a time would move at every
+ * class, eight times until the block has doubled; with a quarter in reserve it is three times. Who asks for more than that has a
+ * plan of his own; and blocks above some KiB are to end as small as they were asked to, since they are long-lived buffers
+ * of a fixed size more often than they are strings.
+ */
+QYI_INLINE size_t moving_bytes(size_t usable, size_t bytes)
+{
+    const size_t creeping_limit = 4 << 10;
+    return bytes > usable && usable < creeping_limit ? qyi_max(bytes, usable + usable / 4) : bytes;
+}
+
 /* A block of a slab, never retained, of which it is not yet certain that it stays as it is. */
 static QYI_NOINLINE void *realloc_small(void *p, size_t usable, size_t bytes)
 {
     if (suits(usable, bytes))
         return p;
     if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
-        return move_block(p, usable, bytes);
+        return move_block(p, usable, moving_bytes(usable, bytes));
     return realloc_slow(p, bytes);
 }
 

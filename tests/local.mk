@@ -78,6 +78,7 @@ family_programs = \
 	tests/family_memalign_rounding \
 	tests/family_page_aligned \
 	tests/family_realloc_contents \
+	tests/family_realloc_creeping \
 	tests/family_realloc_failed \
 	tests/family_realloc_large \
 	tests/family_realloc_null \
