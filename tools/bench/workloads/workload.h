@@ -67,9 +67,12 @@ static inline size_t shrunk(size_t count, double scale)
     return scaled(count, scale < 1 ? scale : 1);
 }
 
-/* xorshift64*: three shifts and a multiplication, small beside any allocator's work. */
+/*
+ * xorshift64*: three shifts and a multiplication, small beside any allocator's work. It has a cache line to itself: those of
+ * several threads in one array would share lines, or not, as the array happens to lie.
+ */
 struct random {
-    uint64_t state;
+    _Alignas(64) uint64_t state;
 };
 
 static inline struct random random_seeded(uint64_t seed)
