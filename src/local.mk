@@ -17,6 +17,7 @@ quarry_core_sources = \
 	src/span.c src/span.h \
 	src/meta.c src/meta.h \
 	src/region.c src/region.h \
+	src/frame.c src/frame.h \
 	src/count.c src/count.h \
 	src/slab.c src/slab.h \
 	src/magazine.c src/magazine.h \
