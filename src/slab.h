@@ -119,10 +119,10 @@ unsigned qyi_slab_take(struct qyi_slab *slab, void **top, unsigned count);
 /* Set the free bits of count blocks from first on. False: block *twice was free already. */
 bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_t *twice);
 
-/* Set the free bit of one block. False: it was free already. */
-QYI_INLINE bool qyi_slab_put_one(struct qyi_slab *slab, uint32_t number)
+/* Set the free bit of one block, among the slab's free words. False: it was free already. */
+QYI_INLINE bool qyi_slab_put_one(struct qyi_slab *slab, uint64_t *free, uint32_t number)
 {
-    uint64_t *word = &qyi_slab_free_words(slab)[number / 64];
+    uint64_t *word = &free[number / 64];
     const uint64_t bit = (uint64_t)1 << number % 64;
     if (QYI_UNLIKELY((*word & bit) != 0))
         return false;
