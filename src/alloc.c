@@ -107,16 +107,13 @@ static void *take_large(size_t bytes, size_t align, bool zero)
     return p != NULL ? p : out_of_memory();
 }
 
-QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
+QYI_LINE_ALIGNED QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
 {
     if (QYI_UNLIKELY(bytes > QYI_SMALL_BYTES))
         return take_large(bytes, 1, false);
-    const unsigned class = qyi_class_of(bytes);
     void *block;
-    if (qyi_class_is_common(class) && !qyi_is_profiling() &&
-        QYI_LIKELY(qyi_magazines_pop_common(qyi_my_magazines(), class, &block)))
-        return block;
-    return take_block_or_larger(class);
+    const unsigned class = qyi_class_of(bytes);
+    return QYI_LIKELY(qyi_malloc_common(class, &block)) ? block : take_block_or_larger(class);
 }
 
 /* The entry of p's granule; aborts if p cannot be a block. */
@@ -224,7 +221,7 @@ static QYI_NOINLINE int free_unusual(void *p, uint64_t entry)
 }
 
 /* The usual cases at once: of a thread that is in full swing, a block that goes to a magazine, or another thread's. */
-QYI_NOINLINE int qyi_free_plain(void *p, uint64_t entry)
+QYI_LINE_ALIGNED QYI_NOINLINE int qyi_free_plain(void *p, uint64_t entry)
 {
     struct qyi_magazines *mine = qyi_my_magazines();
     const unsigned class = qyi_entry_class(entry);

@@ -10,6 +10,7 @@
 #include "base.h"
 #include "magazine.h"
 #include "region.h"
+#include "sample.h"
 
 void *qyi_malloc_slow(size_t bytes);
 void qyi_free_slow(void *p);
@@ -30,6 +31,13 @@ QYI_INLINE void *qyi_malloc(size_t bytes)
             return block;
     }
     return qyi_malloc_slow(bytes);
+}
+
+/* A block of one of the common heap's classes, if the thread has one at hand. False: this is a case for qyi_malloc_slow. */
+QYI_INLINE bool qyi_malloc_common(unsigned class, void **block)
+{
+    return qyi_class_is_common(class) && !qyi_is_profiling() &&
+           QYI_LIKELY(qyi_magazines_pop_common(qyi_my_magazines(), class, block));
 }
 
 QYI_INLINE void qyi_free(void *p)

@@ -147,7 +147,7 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
     return 0;
 }
 
-QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
     if (QYI_UNLIKELY(!qyi_entry_is_plain(entry)))
         return qyi_release_slow(p, 1);
