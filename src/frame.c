@@ -198,10 +198,19 @@ void qyi_frames_give(struct qyi_frames *frames, uint32_t first, size_t granules)
     }
 }
 
+/* Whatever the tables have there: a fork may have caught another thread at this. */
+static void clear(struct qyi_frames *frames, uint32_t number)
+{
+    *at(frames, number) = (struct qyi_frame){0};
+    frames->whole[number / 64] &= ~((uint64_t)1 << number % 64);
+}
+
 void qyi_frames_append(struct qyi_frames *frames, uint32_t end)
 {
-    for (; frames->end < end; frames->end++)
+    for (; frames->end < end; frames->end++) {
+        clear(frames, frames->end);
         qyi_frames_give_bits(frames, frames->end, QYI_ALL_GRANULES, 0);
+    }
 }
 
 QYI_COLD void qyi_frames_reset(struct qyi_frames *frames, uint32_t end)
@@ -209,10 +218,8 @@ QYI_COLD void qyi_frames_reset(struct qyi_frames *frames, uint32_t end)
     memset(frames->partial, 0, sizeof frames->partial);
     memset(frames->aging, 0, sizeof frames->aging);
     frames->free_granules = frames->dirty_granules = 0;
-    for (uint32_t number = frames->first; number < end; number++) {
-        *at(frames, number) = (struct qyi_frame){0};
-        frames->whole[number / 64] &= ~((uint64_t)1 << number % 64);
-    }
+    for (uint32_t number = frames->first; number < end; number++)
+        clear(frames, number);
     frames->end = end;
 }
 
@@ -275,15 +282,13 @@ static uint32_t next_frame(const struct qyi_frames *frames, uint32_t from, uint3
     return end;
 }
 
-/* The first frame at or after number whose address is a multiple of align granules; frames count from the base,
- * alignment from 0. */
-static uint32_t aligned_frame(uint32_t number, size_t align)
+/* The first frame at or after number whose address is a multiple of align granules. */
+static uint32_t aligned_frame(const struct qyi_frames *frames, uint32_t number, size_t align)
 {
     const size_t step = align / QYI_FRAME_GRANULES;
     if (step <= 1)
         return number;
-    const size_t base = qyi_region.base >> QYI_FRAME_SHIFT;
-    const size_t aligned = qyi_align_up(base + number, step) - base;
+    const size_t aligned = qyi_align_up(frames->base + number, step) - frames->base;
     return aligned > UINT32_MAX ? UINT32_MAX : (uint32_t)aligned;
 }
 
@@ -299,7 +304,7 @@ static uint32_t fit_in_whole(const struct qyi_frames *frames, size_t granules, s
     const uint32_t end = frames->end;
     uint32_t number = frames->first;
     for (;;) {
-        number = aligned_frame(next_frame(frames, number, end, true), align);
+        number = aligned_frame(frames, next_frame(frames, number, end, true), align);
         if (number >= end || (size_t)(end - number) * QYI_FRAME_GRANULES < granules)
             return 0;
         const uint32_t want = (uint32_t)qyi_min(end, number + qyi_max(full, 1));
@@ -327,7 +332,7 @@ size_t qyi_frames_missing(const struct qyi_frames *frames, size_t granules, size
     uint32_t start = frames->end;
     while (start > frames->first && is_whole(frames, start - 1))
         start--;
-    start = aligned_frame(start, align);
+    start = aligned_frame(frames, start, align);
     const size_t end = (size_t)start + qyi_div_up(granules, QYI_FRAME_GRANULES);
     return end > frames->end ? end - frames->end : 0;
 }

@@ -42,6 +42,7 @@ enum { QYI_WHOLE_FRAMES, QYI_PART_FRAMES, QYI_FRAME_QUEUES };
 
 /* Frame numbers count from the region's base; 0 is none, since that frame holds tables. */
 struct qyi_frames {
+    size_t base;             /* the region's, in frames: alignment counts from address 0 */
     struct qyi_frame *table; /* by number */
     uint64_t *whole;         /* a bit per frame */
     uint32_t first, end;     /* of the payload's frames, up to the frontier */
@@ -50,7 +51,7 @@ struct qyi_frames {
     struct qyi_frame_queue aging[QYI_FRAME_QUEUES];
 };
 
-/* The table for a frame, and the bitmap for the same one, must reach as far as this many bytes. */
+/* How many bytes of the table, and of the bitmap, are needed for frames below end. */
 QYI_INLINE size_t qyi_frames_table_bytes(size_t end)
 {
     return end * sizeof(struct qyi_frame);
@@ -80,7 +81,7 @@ void qyi_frames_give(struct qyi_frames *frames, uint32_t first, size_t granules)
 void qyi_frames_take_bits(struct qyi_frames *frames, uint32_t number, uint64_t bits);
 void qyi_frames_give_bits(struct qyi_frames *frames, uint32_t number, uint64_t bits, uint64_t dirty);
 
-/* Move the frontier to end: new frames, clean and free. Their rows in the tables are zero. */
+/* Move the frontier to end: new frames, clean and free. */
 void qyi_frames_append(struct qyi_frames *frames, uint32_t end);
 
 /* Of each of count frames from first on, the same granules: whole frames, or some of one. */

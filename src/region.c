@@ -24,12 +24,13 @@
 
 static char no_region[QYI_ZEROS_BYTES]; /* never written; a page of zeros that is not of a file costs nothing */
 
-/* Granules that a thread is purging, without the lock: taken in their frames. They are on its stack. */
+/* Granules that a thread is purging, without the lock: they are taken in their frames, and no entry has them. */
 struct purge {
-    struct purge *next;
-    uint32_t thread; /* qyi_lock_me */
+    uint32_t thread; /* qyi_lock_me, or 0: none is under way here */
     struct qyi_ripe ripe;
 };
+
+enum { PURGES_MAX = 8 }; /* at a time; not on their threads' stacks, which a forked child may use for other threads */
 
 QYI_LINE_ALIGNED struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
 
@@ -47,7 +48,8 @@ static struct {
     struct qyi_lock lock;
     struct qyi_span entries, records, bitmaps, cells, table, whole, payload;
     _Atomic size_t cells_reached; /* what cells.committed was, for those without the lock */
-    struct purge *purges_under_way; /* their granules are neither free nor used */
+    struct purge purges_under_way[PURGES_MAX];
+    uint32_t survivor; /* in a forked child, until the purges of all others than this thread have been dropped; else 0 */
     struct qyi_frames frames;
     uint64_t purges, purged_bytes;
 } region;
@@ -214,48 +216,61 @@ static bool purge_run(const struct qyi_ripe *ripe)
     return done;
 }
 
-static void drop_purge(const struct purge *purge, bool done)
+/* The granules are free again. */
+static void end_purge(struct purge *purge, bool clean)
 {
-    struct purge **link = &region.purges_under_way;
-    while (*link != purge)
-        link = &(*link)->next;
-    *link = purge->next;
     const struct qyi_ripe *ripe = &purge->ripe;
     for (size_t i = 0; i < ripe->count; i++)
-        qyi_frames_give_bits(&region.frames, ripe->first + (uint32_t)i, ripe->bits, done ? 0 : ripe->bits);
+        qyi_frames_give_bits(&region.frames, ripe->first + (uint32_t)i, ripe->bits, clean ? 0 : ripe->bits);
+    purge->thread = 0;
 }
 
-/* Returns the bytes that are clean now. */
-static size_t finish_purge(const struct purge *purge, bool done)
+/* In a forked child: end the purges of threads that are gone as if refused, whose granules nobody would give back. */
+static void drop_purges_but(uint32_t thread)
 {
-    drop_purge(purge, done);
-    if (!done)
-        return 0;
-    const size_t bytes = purge->ripe.count * (size_t)qyi_popcount(purge->ripe.bits) << QYI_GRANULE_SHIFT;
-    region.purges++;
-    region.purged_bytes += bytes;
-    return bytes;
+    for (size_t i = 0; i < PURGES_MAX; i++) {
+        struct purge *purge = &region.purges_under_way[i];
+        if (purge->thread != 0 && purge->thread != thread)
+            end_purge(purge, false);
+    }
+    region.survivor = 0;
+}
+
+/* Take granules in hand; NULL if there are none, or too many others at it. *visited: a frame was due. */
+static struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *visited)
+{
+    *visited = false;
+    if (QYI_UNLIKELY(region.survivor != 0))
+        drop_purges_but(region.survivor);
+    for (size_t i = 0; i < PURGES_MAX; i++) {
+        struct purge *purge = &region.purges_under_way[i];
+        if (purge->thread != 0)
+            continue;
+        *visited = qyi_frames_take_ripe(&region.frames, queue, now_ms, age_ms, frames_most, &purge->ripe);
+        if (purge->ripe.count == 0)
+            return NULL;
+        purge->thread = qyi_lock_me();
+        return purge;
+    }
+    return NULL;
 }
 
 /* The next purge of a queue of frames. Returns its bytes; *more: it was not the last one. */
 static size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
 {
-    struct purge purge = {.thread = qyi_lock_me()};
     qyi_lock(&region.lock);
-    const bool visited = qyi_frames_take_ripe(&region.frames, queue, now_ms, age_ms, frames_most, &purge.ripe);
-    if (purge.ripe.count != 0) {
-        purge.next = region.purges_under_way;
-        region.purges_under_way = &purge;
-    }
+    struct purge *purge = begin_purge(queue, now_ms, age_ms, frames_most, more);
     qyi_unlock(&region.lock);
-    *more = visited;
-    if (purge.ripe.count == 0)
+    if (purge == NULL)
         return 0;
-    const bool done = purge_run(&purge.ripe);
+    const bool done = purge_run(&purge->ripe);
+    const size_t bytes = done ? purge->ripe.count * (size_t)qyi_popcount(purge->ripe.bits) << QYI_GRANULE_SHIFT : 0;
     qyi_lock(&region.lock);
-    const size_t bytes = finish_purge(&purge, done);
+    end_purge(purge, done);
+    region.purges += done;
+    region.purged_bytes += bytes;
     qyi_unlock(&region.lock);
-    *more = bytes != 0; /* refused: it would be refused again */
+    *more = done; /* refused: it would be refused again */
     return bytes;
 }
 
@@ -298,7 +313,10 @@ void qyi_region_limit_dirty(uint64_t now_ms)
 
 size_t qyi_region_dirty(void)
 {
-    return region.frames.dirty_granules << QYI_GRANULE_SHIFT;
+    qyi_lock(&region.lock);
+    const size_t granules = region.frames.dirty_granules;
+    qyi_unlock(&region.lock);
+    return granules << QYI_GRANULE_SHIFT;
 }
 
 /* ---- start, limits, fork ---- */
@@ -336,6 +354,7 @@ static void lay_out(char *base, size_t bytes)
     qyi_region.cells = region.cells.start - (size_t)qyi_region.first * QYI_CELLS_BYTES;
     region.frames.table = (struct qyi_frame *)region.table.start;
     region.frames.whole = (uint64_t *)region.whole.start;
+    region.frames.base = (uintptr_t)base >> QYI_FRAME_SHIFT;
     region.frames.first = region.frames.end = qyi_region.first / QYI_FRAME_GRANULES;
 }
 
@@ -458,43 +477,30 @@ static void rebuild_frames(void)
     }
 }
 
-/*
- * Purges of threads that are gone end here, as if refused. One of this thread (fork in a signal handler) goes on, so its
- * granules stay in its hand.
- */
-static void drop_purges_of_others(void)
+/* One of this thread (fork in a signal handler) goes on: its granules stay in its hand. Rebuilding has freed what the others had. */
+static void keep_purges_of(uint32_t thread)
 {
-    struct purge *next;
-    for (struct purge *purge = region.purges_under_way; purge != NULL; purge = next) {
-        next = purge->next;
-        if (purge->thread != qyi_lock_me())
-            drop_purge(purge, false);
+    for (size_t i = 0; i < PURGES_MAX; i++) {
+        struct purge *purge = &region.purges_under_way[i];
+        if (purge->thread != thread)
+            purge->thread = 0;
+        for (size_t j = 0; purge->thread != 0 && j < purge->ripe.count; j++)
+            qyi_frames_take_bits(&region.frames, purge->ripe.first + (uint32_t)j, purge->ripe.bits);
     }
-}
-
-static void keep_own_purges(void)
-{
-    struct purge **link = &region.purges_under_way;
-    while (*link != NULL) {
-        const struct purge *purge = *link;
-        if (purge->thread != qyi_lock_me()) {
-            *link = purge->next; /* rebuilding has freed what it held */
-            continue;
-        }
-        for (size_t i = 0; i < purge->ripe.count; i++)
-            qyi_frames_take_bits(&region.frames, purge->ripe.first + (uint32_t)i, purge->ripe.bits);
-        link = &(*link)->next;
-    }
+    region.survivor = 0;
 }
 
 QYI_COLD bool qyi_region_after_fork(void)
 {
     const bool rebuild = qyi_lock_after_fork(&region.lock);
+    const uint32_t survivor = qyi_lock_newcomer ? 0 : qyi_lock_me();
     if (rebuild) {
         rebuild_frames();
-        keep_own_purges();
-    } else if (!qyi_lock_is_mine(&region.lock)) {
-        drop_purges_of_others();
+        keep_purges_of(survivor);
+    } else if (qyi_lock_is_mine(&region.lock)) {
+        region.survivor = survivor; /* it is in the middle of something: later, with the lock */
+    } else {
+        drop_purges_but(survivor);
     }
     return rebuild;
 }

@@ -10,7 +10,7 @@
  * moved there by changing the pointers in the parts. What such a reader has to see to:
  *
  *     locks         of the copies (region, meta, registry, every heap) may be held by threads that the reader does not have
- *     purges        under way are on stacks of the process; their granules are then neither free nor in use
+ *     purges        under way have granules that are neither free nor in use
  *     pools         lie in blocks, as others' data does: qyi_pools_sum reads them one by one
  *
  * I1  qy_root is constant, and complete before the first instruction of the process: there is no time at which it lies.

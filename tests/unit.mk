@@ -11,6 +11,7 @@ unit_programs = \
 	tests/test_cursor \
 	tests/test_fault \
 	tests/test_fork \
+	tests/test_frame \
 	tests/test_heap \
 	tests/test_http \
 	tests/test_io \
@@ -67,6 +68,10 @@ tests_test_fault_LDADD    = $(unit_ldadd)
 tests_test_fork_CPPFLAGS = $(unit_cppflags)
 tests_test_fork_CFLAGS   = $(unit_cflags)
 tests_test_fork_LDADD    = $(unit_ldadd)
+
+tests_test_frame_CPPFLAGS = $(unit_cppflags)
+tests_test_frame_CFLAGS   = $(unit_cflags)
+tests_test_frame_LDADD    = $(unit_ldadd)
 
 tests_test_heap_CPPFLAGS = $(unit_cppflags)
 tests_test_heap_CFLAGS   = $(unit_cflags)
