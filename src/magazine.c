@@ -91,11 +91,20 @@ static void **slots_of(const struct qyi_magazines *mine, unsigned class)
     return mine->magazine[class].limit - mine->growth[class].capacity;
 }
 
-/* After a handler's slow path in the middle of a fast one, top may lead to outgrown slots: what the magazine holds is lost then. */
+/*
+ * After a handler's slow path in the middle of a fast one, top may lead to outgrown slots, or behind them: what the magazine holds is
+ * lost then, and the next flush leads top back.
+ */
+static bool is_astray(const struct qyi_magazines *mine, unsigned class)
+{
+    const struct qyi_magazine *magazine = &mine->magazine[class];
+    return magazine->next != NULL && (size_t)(magazine->top - slots_of(mine, class)) > mine->growth[class].capacity;
+}
+
 static size_t count_in(const struct qyi_magazines *mine, unsigned class)
 {
-    const size_t count = (size_t)(mine->magazine[class].top - slots_of(mine, class));
-    return mine->magazine[class].next == NULL || count > mine->growth[class].capacity ? 0 : count;
+    const struct qyi_magazine *magazine = &mine->magazine[class];
+    return magazine->next == NULL || is_astray(mine, class) ? 0 : (size_t)(magazine->top - slots_of(mine, class));
 }
 
 /* The blocks in a row: puts the last one there too. Of an open magazine. */
@@ -309,8 +318,11 @@ static void flush_lower(struct qyi_magazines *mine, unsigned class, size_t count
 {
     const size_t held = count_in(mine, class);
     count = qyi_min(count, held);
-    if (count == 0)
+    if (count == 0) {
+        if (QYI_UNLIKELY(is_astray(mine, class)))
+            set_count(mine, class, 0);
         return;
+    }
     void **row = row_of(mine, class);
     struct qyi_heap *source = lock_source(mine, class);
     qyi_heap_put(source, class, row, count);
@@ -353,8 +365,10 @@ static bool make_room(struct qyi_magazines *mine, unsigned class)
         if (other != class)
             flush_lower(mine, other, SIZE_MAX);
     }
-    if (mine->common_bytes > most_bytes)
+    if (mine->common_bytes > most_bytes) {
         flush_lower(mine, class, SIZE_MAX);
+        mine->common_bytes = 0; /* some may have been lost, see count_in */
+    }
     qyi_unlock(&mine->heap->lock);
     return true;
 }
@@ -415,6 +429,7 @@ static void close_all(struct qyi_magazines *mine)
     }
     memset(start, 0, (size_t)(end - start));
     mine->slots_used = 0;
+    mine->common_bytes = 0;
     mine->room_bytes = ROOM_BYTES;
 }
 

@@ -342,6 +342,29 @@ START_TEST(test_flush_gives_every_block_back)
 }
 END_TEST
 
+/* As after a handler that let the magazine grow while it was being popped from: what it held is lost, and nothing else. */
+START_TEST(test_a_flush_leads_a_lost_top_back)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned class = i == 0 ? 3 : QYI_CLASS_COUNT - 20;
+        struct qyi_magazine *magazine = &mine->magazine[class];
+        void *block = take(class);
+        give(class, block);
+        const size_t lost = held(class);
+        magazine->top = &mine->slots[QYI_SLOTS_COUNT - 1];
+        qyi_magazines_flush(mine);
+        check_magazine(class);
+        ck_assert_uint_eq(held(class), 0);
+        for (size_t j = 0; j < 100; j++)
+            give(class, blocks[j] = take(class));
+        check_magazines();
+        ck_assert_uint_ne(lost, 0);
+    }
+    qyi_magazines_shrink(mine);
+    ck_assert_uint_eq(mine->common_bytes, 0);
+}
+END_TEST
+
 START_TEST(test_a_sweep_gives_back_what_was_not_needed_since_the_last)
 {
     const unsigned idle = qyi_class_of(64);
@@ -809,6 +832,7 @@ int main(void)
     tcase_add_test(magazines, test_a_thread_keeps_a_bounded_number_of_bytes);
     tcase_add_test(magazines, test_room_for_large_blocks_is_made_of_other_classes_first);
     tcase_add_test(magazines, test_flush_gives_every_block_back);
+    tcase_add_test(magazines, test_a_flush_leads_a_lost_top_back);
     tcase_add_test(magazines, test_a_sweep_gives_back_what_was_not_needed_since_the_last);
     tcase_add_test(magazines, test_shrunk_magazines_do_not_share_slots);
     tcase_add_loop_test(magazines, test_random_use_hands_no_block_out_twice, 0, 3);
