@@ -82,13 +82,25 @@ static QYI_NOINLINE void *take_block_hard(unsigned class)
     return block != NULL ? block : out_of_memory();
 }
 
-/* The same, or one of the larger blocks that a thread has at hand for the first few of a class. */
-static QYI_NOINLINE void *take_block_or_larger(unsigned class)
+/* One of the larger blocks that a thread has at hand for the first few of a class, or NULL. */
+static void *borrow(unsigned class)
 {
-    void *block = NULL;
-    if (!qyi_class_is_common(class) && qyi_thread_is_attached() && !qyi_is_profiling())
-        block = qyi_magazines_borrow(qyi_my_magazines(), class);
+    if (qyi_class_is_common(class) || !qyi_thread_is_attached() || qyi_is_profiling())
+        return NULL;
+    return qyi_magazines_borrow(qyi_my_magazines(), class);
+}
+
+static QYI_NOINLINE void *borrow_or_take(unsigned class)
+{
+    void *block = borrow(class);
     return block != NULL ? block : take_block_hard(class);
+}
+
+/* Without gathering what is free, and without an error: NULL. */
+static QYI_NOINLINE void *borrow_or_try(unsigned class)
+{
+    void *block = borrow(class);
+    return block != NULL ? block : take_block(class);
 }
 
 static void *take_large(size_t bytes, size_t align, bool zero)
@@ -113,7 +125,7 @@ QYI_LINE_ALIGNED QYI_NOINLINE void *qyi_malloc_slow(size_t bytes)
         return take_large(bytes, 1, false);
     void *block;
     const unsigned class = qyi_class_of(bytes);
-    return QYI_LIKELY(qyi_malloc_common(class, &block)) ? block : take_block_or_larger(class);
+    return QYI_LIKELY(qyi_malloc_common(class, &block)) ? block : borrow_or_take(class);
 }
 
 /* The entry of p's granule; aborts if p cannot be a block. */
@@ -314,14 +326,19 @@ size_t qyi_usable_size(const void *p, const char *function)
     return slab_block_bytes(p, entry, function);
 }
 
-static void *move_block(void *p, size_t old_bytes, size_t bytes)
+/* NULL if target is: p stays then. */
+QYI_INLINE void *move_into(void *target, void *p, size_t old_bytes, size_t bytes)
 {
-    void *target = qyi_malloc(bytes);
     if (target == NULL)
         return NULL;
     memcpy(target, p, qyi_min(old_bytes, bytes));
     qyi_free(p);
     return target;
+}
+
+static void *move_block(void *p, size_t old_bytes, size_t bytes)
+{
+    return move_into(qyi_malloc(bytes), p, old_bytes, bytes);
 }
 
 /* Somebody else has a reference too. */
@@ -367,16 +384,30 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
+/* At most QYI_SMALL_BYTES that are at hand or need no effort; else NULL. */
+static void *take_if_easy(size_t bytes)
+{
+    void *block;
+    const unsigned class = qyi_class_of(bytes);
+    const bool at_hand = bytes <= QYI_TABLE_BYTES ? qyi_magazine_pop(qyi_my_magazine(bytes), &block)
+                                                  : qyi_malloc_common(class, &block);
+    return QYI_LIKELY(at_hand) ? block : borrow_or_try(class);
+}
+
 /*
- * The size to ask for when a block has to move, for more bytes or for fewer. Who appends a few bytes at a time would move at every
- * class, eight times until the block has doubled; with a quarter in reserve it is three times. Who asks for more than that has a
- * plan of his own; and blocks above some KiB are to end as small as they were asked to, since they are long-lived buffers
- * of a fixed size more often than they are strings.
+ * Move a block of a slab, for more bytes or for fewer. Who appends a few bytes at a time would move at every class, eight times until
+ * the block has doubled; with a quarter in reserve it is three times. Who asks for more than that has a plan of his own; and
+ * blocks above some KiB are to end as small as they were asked to, since they are long-lived buffers of a fixed size more
+ * often than they are strings.
  */
-QYI_INLINE size_t moving_bytes(size_t usable, size_t bytes)
+static void *move_small(void *p, size_t usable, size_t bytes)
 {
     const size_t creeping_limit = 4 << 10;
-    return bytes > usable && usable < creeping_limit ? qyi_max(bytes, usable + usable / 4) : bytes;
+    const size_t reserved = usable + usable / 4;
+    void *target = NULL;
+    if (bytes > usable && bytes < reserved && usable < creeping_limit)
+        target = take_if_easy(reserved);
+    return move_into(target != NULL ? target : qyi_malloc(bytes), p, usable, bytes);
 }
 
 /* A block of a slab, never retained, of which it is not yet certain that it stays as it is. */
@@ -385,7 +416,7 @@ static QYI_NOINLINE void *realloc_small(void *p, size_t usable, size_t bytes)
     if (suits(usable, bytes))
         return p;
     if (QYI_LIKELY(bytes - 1 < QYI_SMALL_BYTES)) /* not 0 */
-        return move_block(p, usable, moving_bytes(usable, bytes));
+        return move_small(p, usable, bytes);
     return realloc_slow(p, bytes);
 }
 

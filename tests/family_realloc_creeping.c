@@ -11,7 +11,9 @@ int main(void)
     size_t moves = 0;
     unsigned char *block = malloc(FROM);
     CHECK(block != NULL);
-    for (size_t size = 0; size < (size_t)FROM << DOUBLINGS; size++) {
+    for (size_t i = 0; i < FROM; i++)
+        block[i] = (unsigned char)(i * 7);
+    for (size_t size = FROM; size < (size_t)FROM << DOUBLINGS; size++) {
         unsigned char *grown = realloc(block, size + 1);
         CHECK(grown != NULL, "at %zu", size);
         moves += grown != block;

@@ -156,6 +156,7 @@ signal_programs = \
 # Limits, refusals, little rights. Those that a script runs are listed further down.
 sandbox_programs = \
 	tests/sandbox_rlimit_data \
+	tests/sandbox_rlimit_realloc \
 	tests/sandbox_rlimit_set \
 	tests/sandbox_seccomp \
 	tests/sandbox_seccomp_idle \
