@@ -96,13 +96,6 @@ static QYI_NOINLINE void *borrow_or_take(unsigned class)
     return block != NULL ? block : take_block_hard(class);
 }
 
-/* Without gathering what is free, and without an error: NULL. */
-static QYI_NOINLINE void *borrow_or_try(unsigned class)
-{
-    void *block = borrow(class);
-    return block != NULL ? block : take_block(class);
-}
-
 static void *take_large(size_t bytes, size_t align, bool zero)
 {
     if (bytes > QYI_SIZE_LIMIT || !qyi_start())
@@ -384,14 +377,23 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
     return resized != NULL ? resized : out_of_memory();
 }
 
-/* At most QYI_SMALL_BYTES that are at hand or need no effort; else NULL. */
-static void *take_if_easy(size_t bytes)
+static QYI_NOINLINE void *try_slow(size_t bytes)
 {
     void *block;
     const unsigned class = qyi_class_of(bytes);
-    const bool at_hand = bytes <= QYI_TABLE_BYTES ? qyi_magazine_pop(qyi_my_magazine(bytes), &block)
-                                                  : qyi_malloc_common(class, &block);
-    return QYI_LIKELY(at_hand) ? block : borrow_or_try(class);
+    if (qyi_malloc_common(class, &block))
+        return block;
+    block = borrow(class);
+    return block != NULL ? block : take_block(class);
+}
+
+/* The same as malloc, for at most QYI_SMALL_BYTES, but free memory is not gathered for it, and NULL is no error. */
+QYI_INLINE void *try_malloc(size_t bytes)
+{
+    void *block;
+    if (QYI_LIKELY(bytes <= QYI_TABLE_BYTES) && QYI_LIKELY(qyi_magazine_pop(qyi_my_magazine(bytes), &block)))
+        return block;
+    return try_slow(bytes);
 }
 
 /*
@@ -406,7 +408,7 @@ static void *move_small(void *p, size_t usable, size_t bytes)
     const size_t reserved = usable + usable / 4;
     void *target = NULL;
     if (bytes > usable && bytes < reserved && usable < creeping_limit)
-        target = take_if_easy(reserved);
+        target = try_malloc(reserved);
     return move_into(target != NULL ? target : qyi_malloc(bytes), p, usable, bytes);
 }
 
