@@ -147,16 +147,26 @@ QYI_NOINLINE int qyi_release_last(const void *p, uint64_t entry)
     return 0;
 }
 
-QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+/* The entry is a slab's. What qyi_place_of does, but for the block's number: that p is the start of a block is all that is needed. */
+QYI_INLINE bool starts_block(const void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY(!qyi_entry_is_plain(entry)))
-        return qyi_release_slow(p, 1);
-    /* What qyi_place_of does, but for the block's number: that p is the start of a block is all that is needed. */
     const struct qyi_interior *interior =
         (const struct qyi_interior *)((const char *)qyi_interiors + (entry & 0xff << QYI_ENTRY_CLASS_SHIFT));
-    if (QYI_LIKELY(qyi_block_starts(interior, qyi_entry_bytes(entry, p))))
-        return qyi_free_plain((void *)p, entry);
-    return free_around(p, entry);
+    return QYI_LIKELY(qyi_block_starts(interior, qyi_entry_bytes(entry, p)));
+}
+
+QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
+{
+    if (QYI_UNLIKELY(entry == 0))
+        return qyi_release_slow(p, 1);
+    /* A block of the common heap's own classes, in a slab without flags: most of those that come here. */
+    const unsigned class = qyi_entry_class(entry);
+    if ((entry ^ qyi_owner_key(qyi_common->id)) < QYI_ENTRY_LARGE && qyi_class_is_common(class) && starts_block(p, entry) &&
+        QYI_LIKELY(qyi_magazines_push_common(qyi_my_magazines(), class, (void *)p)))
+        return 0;
+    if (QYI_UNLIKELY(!qyi_entry_is_plain(entry)))
+        return qyi_release_slow(p, 1);
+    return starts_block(p, entry) ? qyi_free_plain((void *)p, entry) : free_around(p, entry);
 }
 
 QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
