@@ -3,6 +3,7 @@
  * once, or in larger steps, is no larger than it would be from malloc.
  */
 #include "blackbox.h"
+#include <malloc.h>
 
 int main(void)
 {
