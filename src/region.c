@@ -186,7 +186,7 @@ bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
 
 /* Records and bitmaps of whole frames, as far as they fill pages. A refusal does not matter: they are zero where it
  * counts. */
-static void purge_tables(uint32_t first, size_t frames)
+static QYI_COLD void purge_tables(uint32_t first, size_t frames)
 {
     const size_t record_bytes = QYI_FRAME_GRANULES * QYI_RECORD_BYTES;
     const size_t bitmap_bytes = QYI_FRAME_GRANULES * QYI_BITMAP_BYTES;
@@ -200,7 +200,7 @@ static void purge_tables(uint32_t first, size_t frames)
         qyi_os_purge(cells, cells_bytes);
 }
 
-static bool purge_run(const struct qyi_ripe *ripe)
+static QYI_COLD bool purge_run(const struct qyi_ripe *ripe)
 {
     uint64_t bits = ripe->bits;
     bool done = true;
@@ -217,7 +217,7 @@ static bool purge_run(const struct qyi_ripe *ripe)
 }
 
 /* The granules are free again. */
-static void end_purge(struct purge *purge, bool clean)
+static QYI_COLD void end_purge(struct purge *purge, bool clean)
 {
     const struct qyi_ripe *ripe = &purge->ripe;
     for (size_t i = 0; i < ripe->count; i++)
@@ -226,7 +226,7 @@ static void end_purge(struct purge *purge, bool clean)
 }
 
 /* In a forked child: end the purges of threads that are gone as if refused, whose granules nobody would give back. */
-static void drop_purges_but(uint32_t thread)
+static QYI_COLD void drop_purges_but(uint32_t thread)
 {
     for (size_t i = 0; i < PURGES_MAX; i++) {
         struct purge *purge = &region.purges_under_way[i];
@@ -237,7 +237,7 @@ static void drop_purges_but(uint32_t thread)
 }
 
 /* Take granules in hand; NULL if there are none, or too many others at it. *visited: a frame was due. */
-static struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *visited)
+static QYI_COLD struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *visited)
 {
     *visited = false;
     if (QYI_UNLIKELY(region.survivor != 0))
@@ -256,7 +256,7 @@ static struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_m
 }
 
 /* The next purge of a queue of frames. Returns its bytes; *more: it was not the last one. */
-static size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
+static QYI_COLD size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
 {
     qyi_lock(&region.lock);
     struct purge *purge = begin_purge(queue, now_ms, age_ms, frames_most, more);
@@ -274,7 +274,7 @@ static size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_
     return bytes;
 }
 
-size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms)
+QYI_COLD size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms)
 {
     size_t total = 0;
     for (unsigned queue = 0; queue < QYI_FRAME_QUEUES; queue++) {
@@ -302,7 +302,7 @@ static bool exceeds_dirty_limit(void)
     return exceeds;
 }
 
-void qyi_region_limit_dirty(uint64_t now_ms)
+QYI_COLD void qyi_region_limit_dirty(uint64_t now_ms)
 {
     for (unsigned queue = 0; queue < QYI_FRAME_QUEUES; queue++) {
         bool more = true;
@@ -368,7 +368,7 @@ static bool show_entries(void)
 }
 
 /* What an unsuccessful try has mapped, where there is no reservation. */
-static void unmap_spans(void)
+static QYI_COLD void unmap_spans(void)
 {
     struct qyi_span *spans[] = {ALL_SPANS};
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
@@ -399,7 +399,7 @@ static bool try_range(char *base, size_t bytes)
 }
 
 /* Choose addresses without reserving them: high up, far from where the kernel puts mappings of its own choice. */
-static bool init_limited(size_t limit)
+static QYI_COLD bool init_limited(size_t limit)
 {
     const size_t bytes = qyi_max(RESERVE_LAST, qyi_power_of_two_up(qyi_min(limit, (size_t)1 << 46)));
     qyi_span_reserved = false;
@@ -462,7 +462,7 @@ QYI_COLD void qyi_region_unreserve(void)
 }
 
 /* I1: the entries say which granules are free; whether they are clean is not known, so all count as dirty. */
-static void rebuild_frames(void)
+static QYI_COLD void rebuild_frames(void)
 {
     struct qyi_frames *frames = &region.frames;
     qyi_frames_reset(frames, atomic_load_explicit(&qyi_region.end, memory_order_relaxed) / QYI_FRAME_GRANULES);
@@ -478,7 +478,7 @@ static void rebuild_frames(void)
 }
 
 /* One of this thread (fork in a signal handler) goes on: its granules stay in its hand. Rebuilding has freed what the others had. */
-static void keep_purges_of(uint32_t thread)
+static QYI_COLD void keep_purges_of(uint32_t thread)
 {
     for (size_t i = 0; i < PURGES_MAX; i++) {
         struct purge *purge = &region.purges_under_way[i];
