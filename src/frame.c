@@ -357,7 +357,7 @@ static uint64_t visit(struct qyi_frames *frames, uint32_t number, uint64_t now_m
     return ripe;
 }
 
-QYI_COLD bool qyi_frames_take_ripe(struct qyi_frames *frames, unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t most,
+bool qyi_frames_take_ripe(struct qyi_frames *frames, unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t most,
                           struct qyi_ripe *ripe)
 {
     uint32_t number = frames->aging[queue].head;

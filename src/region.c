@@ -237,7 +237,7 @@ static QYI_COLD void drop_purges_but(uint32_t thread)
 }
 
 /* Take granules in hand; NULL if there are none, or too many others at it. *visited: a frame was due. */
-static QYI_COLD struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *visited)
+static struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *visited)
 {
     *visited = false;
     if (QYI_UNLIKELY(region.survivor != 0))
@@ -256,7 +256,7 @@ static QYI_COLD struct purge *begin_purge(unsigned queue, uint64_t now_ms, uint6
 }
 
 /* The next purge of a queue of frames. Returns its bytes; *more: it was not the last one. */
-static QYI_COLD size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
+static size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_ms, size_t frames_most, bool *more)
 {
     qyi_lock(&region.lock);
     struct purge *purge = begin_purge(queue, now_ms, age_ms, frames_most, more);
@@ -274,7 +274,7 @@ static QYI_COLD size_t purge_next(unsigned queue, uint64_t now_ms, uint64_t age_
     return bytes;
 }
 
-QYI_COLD size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms)
+size_t qyi_region_purge(uint64_t now_ms, uint64_t age_ms)
 {
     size_t total = 0;
     for (unsigned queue = 0; queue < QYI_FRAME_QUEUES; queue++) {
@@ -302,7 +302,7 @@ static bool exceeds_dirty_limit(void)
     return exceeds;
 }
 
-QYI_COLD void qyi_region_limit_dirty(uint64_t now_ms)
+void qyi_region_limit_dirty(uint64_t now_ms)
 {
     for (unsigned queue = 0; queue < QYI_FRAME_QUEUES; queue++) {
         bool more = true;
