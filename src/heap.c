@@ -495,16 +495,13 @@ static QYI_NOINLINE size_t put_stretch(struct qyi_heap *heap, unsigned class, vo
 
 void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, size_t count)
 {
-    /* Copies, in registers: for all that the compiler knows, the stores below change the originals. */
+    /* In registers: for all that the compiler knows, the stores below change the class. */
     const struct qyi_class info = qyi_classes[class];
-    const uintptr_t base = qyi_region.base;
-    char *const records = qyi_region.records;
-    char *const bitmaps = qyi_region.bitmaps;
     const bool is_inline = qyi_slab_is_inline(class);
     const uint64_t expected = qyi_slab_entry(heap->id, class);
     while (count > 0) {
         const char *p = blocks[0];
-        const size_t offset = (uintptr_t)p - base;
+        const size_t offset = qyi_region_offset(p);
         const uint32_t granule = (uint32_t)(offset >> QYI_GRANULE_SHIFT);
         /* Programs free in order as often as not. If not, one block at a time, in a slab's first granule; put_stretch looks at the rest. */
         if ((count > 2 && blocks[2] == p + (size_t)2 * info.bytes) ||
@@ -514,8 +511,8 @@ void qyi_heap_put(struct qyi_heap *heap, unsigned class, void *const *blocks, si
             count -= done;
             continue;
         }
-        struct qyi_slab *slab = (struct qyi_slab *)(records + (size_t)granule * QYI_RECORD_BYTES);
-        uint64_t *free = is_inline ? slab->free_inline : (uint64_t *)(bitmaps + (size_t)granule * QYI_BITMAP_BYTES);
+        struct qyi_slab *slab = qyi_slab_at(granule);
+        uint64_t *free = is_inline ? slab->free_inline : qyi_granule_bitmaps(granule);
         const uint32_t number = qyi_block_number(&info, (uint32_t)(offset % QYI_GRANULE_BYTES));
         if (QYI_UNLIKELY(number >= slab->carved))
             fail(class, p, "not the start of a block");

@@ -482,9 +482,11 @@ static QYI_COLD void keep_purges_of(uint32_t thread)
 {
     for (size_t i = 0; i < PURGES_MAX; i++) {
         struct purge *purge = &region.purges_under_way[i];
-        if (purge->thread != thread)
+        if (purge->thread != thread || thread == 0) {
             purge->thread = 0;
-        for (size_t j = 0; purge->thread != 0 && j < purge->ripe.count; j++)
+            continue;
+        }
+        for (size_t j = 0; j < purge->ripe.count; j++)
             qyi_frames_take_bits(&region.frames, purge->ripe.first + (uint32_t)j, purge->ripe.bits);
     }
     region.survivor = 0;

@@ -101,9 +101,9 @@ END_TEST
 START_TEST(test_only_what_was_dirty_twice_is_ripe)
 {
     struct qyi_ripe ripe;
-    const uint64_t now_ms = qyi_os_now_ms();
     const uint32_t first = take(8, 1);
     qyi_frames_give(&frames, first, 4);
+    const uint64_t now_ms = qyi_os_now_ms();
     ck_assert(!qyi_frames_take_ripe(&frames, QYI_PART_FRAMES, now_ms, AGE_MS, 1, &ripe)); /* not due */
     ck_assert(qyi_frames_take_ripe(&frames, QYI_PART_FRAMES, now_ms + AGE_MS, AGE_MS, 1, &ripe));
     ck_assert_uint_eq(ripe.count, 0);

@@ -350,7 +350,7 @@ START_TEST(test_a_flush_leads_a_lost_top_back)
         struct qyi_magazine *magazine = &mine->magazine[class];
         void *block = take(class);
         give(class, block);
-        const size_t lost = held(class);
+        ck_assert_uint_ne(held(class), 0);
         magazine->top = &mine->slots[QYI_SLOTS_COUNT - 1];
         qyi_magazines_flush(mine);
         check_magazine(class);
@@ -358,7 +358,6 @@ START_TEST(test_a_flush_leads_a_lost_top_back)
         for (size_t j = 0; j < 100; j++)
             give(class, blocks[j] = take(class));
         check_magazines();
-        ck_assert_uint_ne(lost, 0);
     }
     qyi_magazines_shrink(mine);
     ck_assert_uint_eq(mine->common_bytes, 0);
