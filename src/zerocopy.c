@@ -153,7 +153,8 @@ static void pause_after_copies(qy_zerocopy *zerocopy)
 static size_t take_notification(qy_zerocopy *zerocopy, const struct sock_extended_err *error)
 {
     const size_t done = qyi_zerocopy_complete(zerocopy, error->ee_info, error->ee_data);
-    if ((error->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) != 0) {
+    zerocopy->proven = (error->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) == 0;
+    if (!zerocopy->proven) {
         zerocopy->stats.reported += done;
         pause_after_copies(zerocopy);
     }
@@ -224,6 +225,18 @@ static bool is_worth_it(const qy_zerocopy *zerocopy, const qy_slice *slices, siz
     return bytes >= zerocopy->send_bytes && bytes / count >= zerocopy->slice_bytes;
 }
 
+/* Whether the path copies is known from the first notification on: before it, one send is tried, and the others are copied. */
+static bool is_its_turn(qy_zerocopy *zerocopy)
+{
+    if (!zerocopy->proven && zerocopy->pending != 0)
+        (void)qy_zerocopy_reap(zerocopy);
+    if (zerocopy->pause != 0) {
+        zerocopy->pause--;
+        return false;
+    }
+    return zerocopy->proven || zerocopy->pending == 0;
+}
+
 /* References to all slices; NULL and errno. */
 static struct qyi_flight *take_references(const qy_slice *slices, size_t count)
 {
@@ -283,13 +296,11 @@ static ssize_t send_in_place(qy_zerocopy *zerocopy, const struct qyi_sending *se
 static ssize_t send_some(const struct qyi_sending *sending, const qy_slice *slices, size_t count, bool more)
 {
     qy_zerocopy *zerocopy = sending->context;
-    if (!zerocopy->able || !is_worth_it(zerocopy, slices, count))
-        return send_copying(zerocopy, sending, slices, count, more);
-    if (zerocopy->pause != 0) {
-        zerocopy->pause--;
+    const int saved_errno = errno;
+    if (!zerocopy->able || !is_worth_it(zerocopy, slices, count) || !is_its_turn(zerocopy)) {
+        errno = saved_errno;
         return send_copying(zerocopy, sending, slices, count, more);
     }
-    const int saved_errno = errno;
     const ssize_t sent = send_in_place(zerocopy, sending, slices, count, more);
     if (sent >= 0 || errno != ENOBUFS)
         return sent;

@@ -11,7 +11,8 @@
  * Pinning pages and reading the error queue cost more than copying a little: see qy_zerocopy(3) for the figures. So a
  * send is copied as by qy_slices_send() if it is small, or in small pieces; if the kernel has no room to account for
  * it (ENOBUFS); for a while after the kernel has reported that it had to copy in any case (it always has to on the
- * loopback device, for one); and always on sockets that cannot do it, such as AF_UNIX. Nothing but speed depends on it.
+ * loopback device, for one); while the first send, or the first after such a while, waits for its notification; and
+ * always on sockets that cannot do it, such as AF_UNIX. Nothing but speed depends on it.
  *
  * The bytes  must not be changed before they are reaped: the receiver could get either version. Take care with
  *            qy_slice_try_mut() and qy_is_unique(): they see the reference that is held, and say no.

@@ -185,7 +185,9 @@ def run(options, namespace):
         for system, (a, b, c) in result.items():
             rows.append(f"{path}\t{frame}\t{subscribers}\t{system}\t{a:.1f}\t{b:.1f}\t{c:.0f}\n")
         if path != "slow" and speed < WITHIN_NOISE * twin_speed:
-            below.append(f"{path} {frame} x {subscribers}: {speed / twin_speed:.2f} of the twin's throughput")
+            busy = speed * 1024 * cpu / 1e9  # a server that is idle half the time waits for its load
+            below.append(f"{path} {frame} x {subscribers}: {speed / twin_speed:.2f} of the twin's throughput, "
+                         f"with {busy:.0%} of a processor")
         if frame == 16384 and subscribers == 100:
             ratio = peak / twin_peak if path == "slow" else cpu / twin_cpu
             what = "peak resident memory" if path == "slow" else "CPU per delivered byte"
