@@ -147,7 +147,7 @@ size_t output_bytes(const struct output *output)
     return output->used;
 }
 
-int run_share(const struct run *run, uint32_t times)
+int run_share(struct run *run, uint32_t times)
 {
     (void)run;
     (void)times;

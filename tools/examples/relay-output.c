@@ -6,7 +6,8 @@
  *     under way [slice #7][slice #8]      MSG_ZEROCOPY, io_uring: the kernel still reads the bytes, the library holds them
  *
  * In automatic mode, qy_zerocopy decides for each send whether it is worth the trouble: not if it is small, and not for a
- * while after the kernel has reported that it copied in the end (loopback, a receiver in the same machine).
+ * while after the kernel has reported that it copied in the end (loopback, a receiver in the same machine). What only one
+ * subscriber gets is copied in any case: the cache has it from read(), and the block can be read to again at once.
  */
 #define _GNU_SOURCE
 #include "relay-server.h"
@@ -30,6 +31,7 @@ struct output {
     int fd;
     void *owner;
     bool abandoned;
+    bool shared; /* the last run is in other outputs as well */
     qy_chain chain;
     qy_slice tail;
     qy_zerocopy *zerocopy; /* NULL: always copy */
@@ -109,6 +111,7 @@ static int push_tail(struct output *output)
 int output_append(struct output *output, const struct run *run)
 {
     qy_slice slice = {.iov_base = (void *)run->bytes, .iov_len = run->length};
+    output->shared = run->shared;
     if (output->tail.iov_len != 0 && qy_slice_unsplit(&output->tail, &slice) == 0)
         return 0;
     if (push_tail(output) != 0) {
@@ -154,8 +157,9 @@ ssize_t output_send(struct output *output)
         return -1;
     if (relay_options.send == SEND_URING)
         return send_by_ring(output);
-    return output->zerocopy != NULL ? qy_zerocopy_send_chain(output->zerocopy, &output->chain, 0)
-                                    : qy_chain_send(output->fd, &output->chain, 0);
+    if (output->zerocopy != NULL && (output->shared || relay_options.send == SEND_ZEROCOPY))
+        return qy_zerocopy_send_chain(output->zerocopy, &output->chain, 0);
+    return qy_chain_send(output->fd, &output->chain, 0);
 }
 
 static void sent_by_ring(void *context, int result)

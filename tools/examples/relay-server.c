@@ -186,7 +186,7 @@ static bool takes(struct peer *peer, const struct run *run)
     return false;
 }
 
-void relay_publish(const struct run *run)
+void relay_publish(struct run *run)
 {
     uint32_t takers = 0;
     relay.frames += run->frames;

@@ -34,10 +34,11 @@ struct run {
     const char *bytes;
     size_t length;
     uint32_t frames;
+    bool shared; /* by several subscribers; known from run_share() on */
 };
 
 /* Queue a run for all subscribers and send what can be sent. Called by input_filled(). */
-void relay_publish(const struct run *run);
+void relay_publish(struct run *run);
 
 /* An output has sent bytes, or failed with a negative errno value; all of them, or it is the end of the connection. */
 void relay_sent(void *owner, int bytes, bool all);
@@ -79,7 +80,7 @@ void output_free(struct output *output);
 bool output_abandon(struct output *output);
 
 /* The run will be appended that many times, perhaps not at all. Called once for each run. -1 without memory: then it must not. */
-int run_share(const struct run *run, uint32_t times);
+int run_share(struct run *run, uint32_t times);
 
 /* -1 without memory. */
 int output_append(struct output *output, const struct run *run);

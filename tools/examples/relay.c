@@ -133,8 +133,9 @@ int input_filled(struct input *input, size_t bytes)
 }
 
 /* The frames' own references become the subscribers': what they lack is added, what is too much dropped, at once. */
-int run_share(const struct run *run, uint32_t times)
+int run_share(struct run *run, uint32_t times)
 {
+    run->shared = times > 1;
     if (times > run->frames)
         return qy_retain_n(run->bytes, times - run->frames);
     return qy_release_n(run->bytes, run->frames - times);
