@@ -5,8 +5,10 @@ Each point is run several times, the systems taking turns, and the medians are c
 
     loopback  relay-load publishes and subscribes; the kernel copies between the two sockets in any case. The subscribers
               let the kernel throw the bytes away, so that the relay is what is slow.
-    ifb       the subscribers are made up by relay-wire, behind a device that drops everything, in a network namespace of
-              its own: what sending alone costs, as with a network card. Needs root; left out otherwise.
+    ifb       the subscribers are made up by relay-wire, behind a device that drops everything: what sending alone
+              costs, as with a network card.
+
+Both in a network namespace of its own, for which it needs root; without it, ifb is left out.
 
 Writes a table (path frame subscribers system mib_per_second cpu_ns_per_kib peak_kib), says where the twin is better.
 """
@@ -53,7 +55,7 @@ class Namespace:
             subprocess.run(["ip", "-n", self.name, *arguments], check=True, capture_output=True)
         # A congestion control that paces (BBR, some machines' default) arms a timer for each packet that a device without
         # pacing of its own sends; in a virtual machine that is most of the cost. This wire loses nothing: reno will do.
-        subprocess.run([*self.prefix, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno"], check=True,
+        subprocess.run([*self.prefix, "sh", "-c", "echo reno >/proc/sys/net/ipv4/tcp_congestion_control"], check=True,
                        capture_output=True)
 
     def close(self):
