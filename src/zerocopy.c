@@ -31,8 +31,8 @@
  */
 enum { SEND_BYTES = 32 << 10, SLICE_BYTES = 8 << 10, PAUSE_FIRST = 256, PAUSE_LIMIT = 1 << 20, ROOM_FIRST = 16 };
 
-/* Sending looks for notifications itself, after so many sends that are still in flight. Looking in vain costs a
- * tenth of a send. */
+/* Sending looks for notifications itself, after so many sends that are still in flight, and as long as it does not know
+ * the path. Looking in vain costs a tenth of a send. */
 enum { REAP_AFTER = 32 };
 
 /* ---- forked children ---- */
@@ -108,10 +108,11 @@ static void drop_flight(struct qyi_flight *flight)
 size_t qyi_zerocopy_complete(qy_zerocopy *zerocopy, uint32_t low, uint32_t high)
 {
     size_t done = 0;
-    const uint32_t from = low - zerocopy->first;
     const uint32_t last = high - zerocopy->first;
-    if (last >= zerocopy->count || from > last) /* not one of ours */
+    if (last >= zerocopy->count) /* not in flight any more */
         return 0;
+    /* The kernel may report sends together with earlier ones, which qy_zerocopy_drop() has forgotten. */
+    const uint32_t from = low - zerocopy->first <= last ? low - zerocopy->first : 0;
     for (uint32_t i = from; i <= last; i++) {
         struct qyi_flight **flight = flight_at(zerocopy, zerocopy->first + i);
         if (*flight == NULL)
@@ -153,11 +154,11 @@ static void pause_after_copies(qy_zerocopy *zerocopy)
 static size_t take_notification(qy_zerocopy *zerocopy, const struct sock_extended_err *error)
 {
     const size_t done = qyi_zerocopy_complete(zerocopy, error->ee_info, error->ee_data);
-    zerocopy->proven = (error->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) == 0;
-    if (!zerocopy->proven) {
+    if ((error->ee_code & SO_EE_CODE_ZEROCOPY_COPIED) != 0) {
         zerocopy->stats.reported += done;
         pause_after_copies(zerocopy);
     }
+    zerocopy->proven = zerocopy->pause == 0;
     return done;
 }
 
@@ -225,7 +226,7 @@ static bool is_worth_it(const qy_zerocopy *zerocopy, const qy_slice *slices, siz
     return bytes >= zerocopy->send_bytes && bytes / count >= zerocopy->slice_bytes;
 }
 
-/* Whether the path copies is known from the first notification on: before it, one send is tried, and the others are copied. */
+/* Whether the path copies, the first notification tells. Until then, one send is tried, the others are copied. */
 static bool is_its_turn(qy_zerocopy *zerocopy)
 {
     if (!zerocopy->proven && zerocopy->pending != 0)

@@ -17,7 +17,7 @@ struct qyi_flight {
 struct qy_zerocopy {
     int socket;
     bool able;           /* the socket knows SO_ZEROCOPY */
-    bool proven;         /* the last notification said that nothing was copied */
+    bool proven;         /* the path does not copy, said the last notification; not during a pause */
     bool cut_short;      /* the last system call without copying sent less than it was given */
     uint32_t generation; /* of processes, see in_child */
     size_t send_bytes, slice_bytes;

@@ -44,19 +44,35 @@ def pairs(text):
 
 
 class Namespace:
-    """A network namespace with an ifb device; goes away with its object."""
+    """A network namespace; with an ifb device, if the kernel has them. Goes away with close()."""
 
     def __init__(self):
         self.name = f"relay-{os.getpid()}"
         self.prefix = ["ip", "netns", "exec", self.name]
-        subprocess.run(["ip", "netns", "add", self.name], check=True, capture_output=True)
-        for arguments in (["link", "set", "lo", "up"], ["link", "add", "wire0", "type", "ifb"],
-                          ["addr", "add", f"{HERE}/24", "dev", "wire0"], ["link", "set", "wire0", "up"]):
-            subprocess.run(["ip", "-n", self.name, *arguments], check=True, capture_output=True)
-        # A congestion control that paces (BBR, some machines' default) arms a timer for each packet that a device without
-        # pacing of its own sends; in a virtual machine that is most of the cost. This wire loses nothing: reno will do.
-        subprocess.run([*self.prefix, "sh", "-c", "echo reno >/proc/sys/net/ipv4/tcp_congestion_control"], check=True,
-                       capture_output=True)
+        self.run("ip", "netns", "add", self.name)
+        try:
+            self.run("ip", "-n", self.name, "link", "set", "lo", "up")
+            # A congestion control that paces (BBR, some machines' default) arms timers for the packets of a device without
+            # pacing of its own; in a virtual machine that is much of the cost. These wires lose nothing: reno will do.
+            self.run(*self.prefix, "sh", "-c", "echo reno >/proc/sys/net/ipv4/tcp_congestion_control")
+            self.has_wire = self.add_wire()
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def run(*command):
+        subprocess.run(command, check=True, capture_output=True, text=True)
+
+    def add_wire(self):
+        try:
+            for arguments in (["link", "add", "wire0", "type", "ifb"], ["addr", "add", f"{HERE}/24", "dev", "wire0"],
+                              ["link", "set", "wire0", "up"]):
+                self.run("ip", "-n", self.name, *arguments)
+        except subprocess.CalledProcessError as error:
+            print(f"ifb: left out, no such device here ({error.stderr.strip()})")
+            return False
+        return True
 
     def close(self):
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
@@ -178,7 +194,7 @@ def run(options, namespace):
     print(f"{'path':8} {'frame':>6} {'subs':>4}  {'MiB/s':>7} {'twin':>7} {'ratio':>6}  {'ns/KiB':>7} {'twin':>7} "
           f"{'ratio':>6}  {'peak KiB':>8} {'twin':>8}")
     for path, frame, subscribers, reps in points(options):
-        if path == "ifb" and namespace is None:
+        if path == "ifb" and (namespace is None or not namespace.has_wire):
             continue
         result = measure(bench, path, frame, subscribers, reps)
         (speed, cpu, peak), (twin_speed, twin_cpu, twin_peak) = result["relay"], result["relay-copy"]
@@ -204,11 +220,10 @@ def run(options, namespace):
 def main():
     options = arguments()
     namespace = None
-    if "ifb" in options.paths:
-        try:
-            namespace = Namespace()
-        except (OSError, subprocess.CalledProcessError) as error:
-            print(f"ifb: left out, no network namespace with such a device here ({error})")
+    try:
+        namespace = Namespace()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no network namespace of its own: ifb is left out, loopback has this machine's congestion control ({error})")
     try:
         run(options, namespace)
     except Failed as error:

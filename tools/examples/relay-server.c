@@ -389,7 +389,7 @@ static const char help[] =
     "  --frame-limit=N   longest frame (16M); a publisher that sends a longer one is disconnected\n"
     "  --buffer=BYTES    of the buffer that frames are read into (256K)\n"
     "  --socket=BYTES    of the subscribers' sockets' own buffers (0: as the kernel likes)\n"
-    "  --send=HOW        writev, zerocopy, uring, or auto (writev); the copying relay knows writev only\n"
+    "  --send=HOW        writev, zerocopy, uring, or what is best (auto); the copying relay knows writev only\n"
     "  --stats           one line about work and cost at the end, on standard error\n"
     "  --help            print this text\n"
     "\n"

@@ -34,7 +34,7 @@ struct run {
     const char *bytes;
     size_t length;
     uint32_t frames;
-    bool shared; /* by several subscribers; known from run_share() on */
+    bool shared; /* by several outputs: relay.c's, from run_share() on */
 };
 
 /* Queue a run for all subscribers and send what can be sent. Called by input_filled(). */
