@@ -45,7 +45,7 @@ static const char *const slow_names[] = {"wait", "drop", "disconnect", NULL};
 static const char *const send_names[] = {"writev", "auto", "zerocopy", "uring", NULL};
 
 struct relay_options relay_options = {
-    .buffer_bytes = 256 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 1 * MIB, .send = SEND_AUTO};
+    .buffer_bytes = 512 * KIB, .frame_limit = 16 * MIB, .queue_bytes = 1 * MIB, .send = SEND_AUTO};
 
 static struct {
     int epoll;
@@ -387,7 +387,7 @@ static const char help[] =
     "                    disconnect  it goes\n"
     "  --queue=BYTES     what may wait for a subscriber (1M)\n"
     "  --frame-limit=N   longest frame (16M); a publisher that sends a longer one is disconnected\n"
-    "  --buffer=BYTES    of the buffer that frames are read into (256K)\n"
+    "  --buffer=BYTES    of the buffer that frames are read into (512K)\n"
     "  --socket=BYTES    of the subscribers' sockets' own buffers (0: as the kernel likes)\n"
     "  --send=HOW        writev, zerocopy, uring, or what is best (auto); the copying relay knows writev only\n"
     "  --stats           one line about work and cost at the end, on standard error\n"
