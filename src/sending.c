@@ -164,13 +164,18 @@ ssize_t qyi_sending_run(const struct qyi_sending *sending, const qy_slice *slice
 {
     struct position at = {.slices = slices, .count = count};
     size_t sent_before = 0;
+    const int saved_errno = errno;
     for (advance(&at, 0); at.index < at.count && !at.cut_short; advance(&at, 0)) {
         struct qyi_segment segment;
         const qy_slice next = rest_of(&at);
         const ssize_t sent = goes_by_sendfile(sending, &at, &next, &segment) ? send_file(sending, &at, &next, &segment)
                                                                              : send_bytes(sending, &at);
-        if (sent < 0)
-            return sent_before != 0 ? (ssize_t)sent_before : -1;
+        if (sent < 0 && sent_before == 0)
+            return -1;
+        if (sent < 0) { /* comes back with the next call */
+            errno = saved_errno;
+            break;
+        }
         sent_before += (size_t)sent;
         advance(&at, (size_t)sent);
     }

@@ -367,13 +367,24 @@ ssize_t qy_zerocopy_send_chain(qy_zerocopy *zerocopy, qy_chain *chain, int flags
 
 /* ---- making and ending ---- */
 
+/* AF_INET and so on; -1 and errno. */
+static int domain_of(int socket)
+{
+    int domain;
+    socklen_t length = sizeof domain;
+    return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 ? domain : -1;
+}
+
 qy_zerocopy *qy_zerocopy_new(int socket)
 {
     const int on = 1;
     const int saved_errno = errno;
-    const bool able = setsockopt(socket, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0;
-    if (!able && (errno == EBADF || errno == ENOTSOCK))
+    const int domain = domain_of(socket);
+    if (domain < 0 && (errno == EBADF || errno == ENOTSOCK))
         return NULL;
+    /* Others that know SO_ZEROCOPY, such as AF_VSOCK, have notifications of their own kind. */
+    const bool able = (domain == AF_INET || domain == AF_INET6) &&
+                      setsockopt(socket, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0;
     errno = saved_errno;
     qy_zerocopy *zerocopy = qyi_calloc(1, sizeof *zerocopy);
     if (zerocopy == NULL)

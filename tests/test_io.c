@@ -163,6 +163,25 @@ START_TEST(test_more_slices_than_one_call_takes_are_written)
 }
 END_TEST
 
+START_TEST(test_a_success_leaves_errno)
+{
+    enum { STEP = 64, COUNT = 2 * IOV_MAX };
+    int pair[2];
+    require(pipe(pair) == 0);
+    set_nonblocking(pair[1]);
+    require(fcntl(pair[1], F_SETPIPE_SZ, IOV_MAX * STEP) == IOV_MAX * STEP);
+    qy_slice whole = patterned(0, COUNT * STEP);
+    static qy_slice frames[COUNT];
+    ck_assert_int_eq(qy_slice_split_steps(&whole, STEP, frames, COUNT), COUNT);
+    errno = 0;
+    ck_assert_int_eq(qy_slices_write(pair[1], frames, COUNT), IOV_MAX * STEP); /* the second system call finds it full */
+    ck_assert_int_eq(errno, 0);
+    ck_assert_int_eq(qy_slices_write(pair[1], frames, COUNT), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+    qy_slices_drop(frames, COUNT);
+}
+END_TEST
+
 static void on_alarm(int signal)
 {
     (void)signal;
@@ -553,6 +572,7 @@ int main(void)
     tcase_add_test(tests, test_empty_slices_write_nothing);
     tcase_add_test(tests, test_a_full_socket_ends_a_write_with_what_it_took);
     tcase_add_test(tests, test_more_slices_than_one_call_takes_are_written);
+    tcase_add_test(tests, test_a_success_leaves_errno);
     tcase_add_test(tests, test_more_bytes_than_one_call_takes_are_written);
     tcase_add_test(tests, test_a_signal_ends_a_write_with_what_was_written);
     tcase_add_test(tests, test_failures_leave_the_slices);
