@@ -81,6 +81,7 @@ class Namespace:
 class Bench:
     def __init__(self, options, namespace):
         self.options = options
+        self.started = []
         self.prefix = [] if namespace is None else namespace.prefix
         self.folder = options.build_dir / "tools/examples"
         two = len(os.sched_getaffinity(0)) > 1 and shutil.which("taskset")
@@ -88,8 +89,16 @@ class Bench:
         self.load_cpu = ["taskset", "-c", "1"] if two else []
 
     def start(self, command):
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                env={**os.environ, "LC_ALL": "C"})
+        self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                             env={**os.environ, "LC_ALL": "C"}))
+        return self.started[-1]
+
+    def end(self):
+        """What a failure has left running: a wire that nobody stops disturbs whatever is measured next."""
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
     def start_relay(self, system, prefix, *arguments):
         program, *own = SYSTEMS[system]
@@ -188,8 +197,7 @@ def points(options):
                     yield path, frame, subscribers, options.reps
 
 
-def run(options, namespace):
-    bench = Bench(options, namespace)
+def run(options, namespace, bench):
     rows, below = [], []
     print(f"{'path':8} {'frame':>6} {'subs':>4}  {'MiB/s':>7} {'twin':>7} {'ratio':>6}  {'ns/KiB':>7} {'twin':>7} "
           f"{'ratio':>6}  {'peak KiB':>8} {'twin':>8}")
@@ -224,11 +232,13 @@ def main():
         namespace = Namespace()
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"no network namespace of its own: ifb is left out, loopback has this machine's congestion control ({error})")
+    bench = Bench(options, namespace)
     try:
-        run(options, namespace)
+        run(options, namespace, bench)
     except Failed as error:
         sys.exit(f"bench_relay: {error}")
     finally:
+        bench.end()
         if namespace is not None:
             namespace.close()
 
