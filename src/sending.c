@@ -170,10 +170,10 @@ ssize_t qyi_sending_run(const struct qyi_sending *sending, const qy_slice *slice
         const qy_slice next = rest_of(&at);
         const ssize_t sent = goes_by_sendfile(sending, &at, &next, &segment) ? send_file(sending, &at, &next, &segment)
                                                                              : send_bytes(sending, &at);
-        if (sent < 0 && sent_before == 0)
-            return -1;
-        if (sent < 0) { /* comes back with the next call */
-            errno = saved_errno;
+        if (sent < 0) {
+            if (sent_before == 0)
+                return -1;
+            errno = saved_errno; /* the error comes back with the next call */
             break;
         }
         sent_before += (size_t)sent;

@@ -23,8 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-# The relay's own options for each system.
-SYSTEMS = {"relay": ["relay", "--send=auto"], "relay-copy": ["relay-copy"]}
+SYSTEMS = ("relay", "relay-copy")
 HERE, THERE = "10.99.0.1", "10.99.0.2"
 
 # (what is compared, at most): 16 KiB frames to 100 subscribers.
@@ -52,8 +51,9 @@ class Namespace:
         self.run("ip", "netns", "add", self.name)
         try:
             self.run("ip", "-n", self.name, "link", "set", "lo", "up")
-            # A congestion control that paces (BBR, some machines' default) arms timers for the packets of a device without
-            # pacing of its own; in a virtual machine that is much of the cost. These wires lose nothing: reno will do.
+            # A congestion control that paces (BBR, some machines' default) arms timers for the packets of a device
+            # without pacing of its own; in a virtual machine that is much of the cost. No wire here loses anything:
+            # reno will do.
             self.run(*self.prefix, "sh", "-c", "echo reno >/proc/sys/net/ipv4/tcp_congestion_control")
             self.has_wire = self.add_wire()
         except BaseException:
@@ -101,8 +101,8 @@ class Bench:
                 process.wait()
 
     def start_relay(self, system, prefix, *arguments):
-        program, *own = SYSTEMS[system]
-        relay = self.start([*prefix, *self.server_cpu, str(self.folder / program), "--stats", *own, *arguments])
+        send = [f"--send={self.options.send}"] if system == "relay" else []
+        relay = self.start([*prefix, *self.server_cpu, str(self.folder / system), "--stats", *send, *arguments])
         ports = [relay.stdout.readline().strip().rpartition(":")[2] for _ in range(2)]
         if not all(ports):
             raise Failed(f"{system} does not start: {relay.communicate()[1]}")
@@ -159,7 +159,7 @@ def measure(bench, path, frame, subscribers, reps):
     """Medians by system: MiB/s, CPU ns for each delivered KiB, peak KiB."""
     runs = {system: [] for system in SYSTEMS}
     for rep in range(reps):
-        for system in (list(SYSTEMS) if rep % 2 == 0 else reversed(list(SYSTEMS))):
+        for system in (SYSTEMS if rep % 2 == 0 else reversed(SYSTEMS)):
             speed, cost = getattr(bench, path)(system, frame, subscribers)
             cpu = (cost["cpu_user"] + cost["cpu_system"]) * 1e9 / (cost["bytes_out"] / 1024)
             runs[system].append((speed, cpu, cost["peak_kib"]))
@@ -177,6 +177,7 @@ def arguments():
     parser.add_argument("--paths", default="loopback,ifb,slow", help="(%(default)s)")
     parser.add_argument("--frames", type=numbers, default=[128, 1024, 16384], help="bytes (128,1024,16384)")
     parser.add_argument("--subscribers", type=numbers, default=[1, 10, 100], help="(1,10,100)")
+    parser.add_argument("--send", default="auto", help="how the relay sends: see its --help (%(default)s)")
     parser.add_argument("--reps", type=int, default=5, help="(%(default)s)")
     parser.add_argument("--tenths", type=int, default=7, help="tenths of a second of each run (%(default)s)")
     options = parser.parse_args()
@@ -231,7 +232,7 @@ def main():
     try:
         namespace = Namespace()
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"no network namespace of its own: ifb is left out, loopback has this machine's congestion control ({error})")
+        print(f"no network namespace of its own ({error}): ifb is left out, loopback has the machine's congestion control")
     bench = Bench(options, namespace)
     try:
         run(options, namespace, bench)
