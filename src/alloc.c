@@ -13,6 +13,7 @@
 #include "fatal.h"
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "large.h"
 #include "os.h"
 #include "pooled.h"

@@ -21,7 +21,7 @@
 #include "fork.h"
 
 #include "fatal.h"
-#include "heap.h"
+#include "heaps.h"
 #include "lock.h"
 #include "magazine.h"
 #include "meta.h"

@@ -1,9 +1,7 @@
 /*
  * heap.h: the slabs of one thread, and what magazines take from them and give them. Layer 4.
  *
- * A heap outlives its thread. The common heap belongs to no thread: it has all slabs of larger blocks
- * (qyi_class_is_common), small slabs with free blocks move there when their thread ends, and threads without magazines
- * (before the first call, after the last, out of memory) allocate from it directly.
+ * A heap outlives its thread: see heaps.h.
  */
 #ifndef QYI_HEAP_H
 #define QYI_HEAP_H
@@ -41,57 +39,6 @@ struct qyi_heap {
     QYI_LINE_ALIGNED _Atomic uint32_t notify; /* first granule of the first slab with news from other threads */
 };
 
-/* ---- registry ---- */
-
-extern QYI_HIDDEN struct qyi_heap *qyi_common;
-
-/* Lock the common heap. It may become another one while a forked child waits. */
-struct qyi_heap *qyi_common_lock(void);
-
-/* Make the common heap. False: out of memory. */
-bool qyi_heaps_init(void);
-
-/* An idle heap, with whatever is in its magazines, or a new one, or NULL. The caller becomes its only user. */
-struct qyi_heap *qyi_heap_adopt(void);
-
-/*
- * The heap's thread has ended. It keeps what it has for the next thread, if few others do; else, and always if it is
- * not wanted loaded, its blocks go back, its slabs with room go to the common heap and its magazines' pages are given
- * back. Takes the heap's lock.
- */
-void qyi_heap_retire(struct qyi_heap *heap, bool loaded);
-
-/* Unload idle heaps: those that nobody has wanted since the last call, or all. */
-void qyi_heaps_unload(bool all);
-
-/* The calling thread holds the registry's lock or the common heap's. */
-bool qyi_heaps_are_mine(void);
-
-/*
- * At the end of the process: see the news of all heaps whose lock is free, and the same as qyi_heaps_unload(true); less of it, or
- * nothing, if the thread holds a heap's lock or the registry's, as when exit is called in a signal's handler.
- */
-void qyi_heaps_check(void);
-
-/* Calls per class that are not counted in anybody's magazines: of ended threads, and of threads without magazines. */
-extern QYI_HIDDEN _Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];
-
-/* Likewise: what the magazines of ended threads did. */
-struct qyi_heap_past {
-    _Atomic uint64_t refills, flushes, remote_frees;
-};
-extern QYI_HIDDEN struct qyi_heap_past qyi_heap_past;
-
-/* What heap.c keeps for itself: the heaps by id. */
-extern QYI_HIDDEN const struct qyi_extent qyi_registry_extent;
-
-/* Heaps have the ids 1 to qyi_heap_count(); all of them can be asked for at any time. */
-uint32_t qyi_heap_count(void);
-struct qyi_heap *qyi_heap_by_id(uint32_t id);
-
-/* In a forked child: see fork.c. */
-void qyi_heaps_after_fork(void);
-
 /* ---- blocks, in bulk ---- */
 
 /*
@@ -111,6 +58,9 @@ void qyi_heap_drain(struct qyi_heap *heap);
 /* Give empty slabs back that are kept for the next need. The caller holds the lock. */
 void qyi_heap_trim(struct qyi_heap *heap);
 void qyi_heap_trim_class(struct qyi_heap *heap, unsigned class);
+
+/* The same, and move the slabs that have blocks to give to the common heap. The caller holds the lock. */
+void qyi_heap_disown(struct qyi_heap *heap);
 
 /*
  * Any thread that owns a live block of the slab at this first granule: give the slab reference counts, all 0, and its entries

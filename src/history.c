@@ -14,6 +14,7 @@
 #include "history.h"
 
 #include "heap.h"
+#include "heaps.h"
 #include "large.h"
 #include "look.h"
 #include "magazine.h"

@@ -22,6 +22,7 @@ quarry_core_sources = \
 	src/slab.c src/slab.h \
 	src/magazine.c src/magazine.h \
 	src/heap.c src/heap.h \
+	src/heaps.c src/heaps.h \
 	src/remote.c src/remote.h \
 	src/thread.c src/thread.h \
 	src/reclaim.c src/reclaim.h \

@@ -21,6 +21,7 @@
 #include "fatal.h"
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "meter.h"
 #include "os.h"
 

@@ -14,6 +14,7 @@
 
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "lock.h"
 #include "magazine.h"
 #include "options.h"

@@ -15,6 +15,7 @@
 #include "foreign.h"
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "large.h"
 #include "pooled.h"
 #include "sizeclass.h"

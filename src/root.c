@@ -7,6 +7,7 @@
 
 #include "count.h"
 #include "heap.h"
+#include "heaps.h"
 #include "history.h"
 #include "large.h"
 #include "magazine.h"

@@ -34,7 +34,7 @@ enum qyi_root_part {
     QYI_ROOT_REGION,       /* struct qyi_region qyi_region */
     QYI_ROOT_REGION_STATE, /* region.c: spans, frames, counters */
     QYI_ROOT_META,         /* meta.c */
-    QYI_ROOT_REGISTRY,     /* heap.c: the heaps by id */
+    QYI_ROOT_REGISTRY,     /* heaps.c: the heaps by id */
     QYI_ROOT_COMMON,       /* struct qyi_heap *qyi_common */
     QYI_ROOT_PAST_CALLS,   /* qyi_heap_past_calls */
     QYI_ROOT_PAST,         /* qyi_heap_past */

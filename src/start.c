@@ -8,7 +8,7 @@
 #include "start.h"
 
 #include "dump.h"
-#include "heap.h"
+#include "heaps.h"
 #include "http.h"
 #include "leaks.h"
 #include "magazine.h"

@@ -18,6 +18,7 @@
 
 #include "count.h"
 #include "heap.h"
+#include "heaps.h"
 #include "history.h"
 #include "large.h"
 #include "lock.h"

@@ -12,6 +12,7 @@
 
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "lock.h"
 #include "os.h"
 #include "region.h"

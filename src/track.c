@@ -24,6 +24,7 @@
 #include "count.h"
 #include "fork.h"
 #include "heap.h"
+#include "heaps.h"
 #include "lock.h"
 #include "meta.h"
 #include "options.h"

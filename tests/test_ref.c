@@ -1,45 +1,22 @@
 /*
  * test_ref.c: references to blocks: from any pointer into them, with nothing in or beside the bytes.
  */
-#include "unit.h"
+#include "unit_slices.h"
 
 #include "quarry/ref.h"
-#include "quarry/slice.h"
 
-#include "alloc.h"
 #include "count.h"
 #include "foreign.h"
 #include "reclaim.h"
 #include "slab.h"
-#include "stats.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 /* Blocks in the first one, three or more granules of a slab; of the common heap; with a run for themselves. */
 static const size_t SIZES[] = {1,    16,    17,    64,    100,   112,   128,   144,   1000,   1024,    1025,
                                4096, 10000, 16384, 20000, 30000, 57344, 65536, 65537, 131072, 1000000, 3000000};
 enum { SIZE_COUNT = sizeof SIZES / sizeof SIZES[0] };
-
-static void setup(void)
-{
-    errno = 0;
-}
-
-/* Blocks in the program's hands. The report counts a block that was freed by another thread as cached. */
-static uint64_t live_blocks(void)
-{
-    static struct qyi_stats stats;
-    qyi_stats_collect(&stats);
-    uint64_t live = stats.large_count;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
-        live += stats.classes[class].live;
-    return live;
-}
 
 /* ---- interior pointers ---- */
 
@@ -731,15 +708,10 @@ START_TEST(test_dropping_more_than_there_are_ends_the_process)
 }
 END_TEST
 
-static void *idle(void *unused)
-{
-    return unused;
-}
-
 /* By way of the atomic instructions. */
 START_TEST(test_dropping_more_than_there_are_ends_a_process_with_threads)
 {
-    unit_in_thread(idle, NULL);
+    unit_become_threaded();
     make_ours_or_registered(_i);
     require(qy_retain(ours_or_registered) == 0);
     qy_release_n(ours_or_registered, 3);
@@ -753,20 +725,6 @@ START_TEST(test_dropping_two_of_a_block_never_shared_ends_the_process)
 END_TEST
 
 /* ---- no memory for the counts ---- */
-
-/* The calls by which the core makes memory accessible. ThreadSanitizer needs them for itself. */
-static bool no_memory;
-
-#if !defined(__SANITIZE_THREAD__)
-int mprotect(void *start, size_t bytes, int protection)
-{
-    if (no_memory && (protection & PROT_WRITE) != 0) {
-        errno = ENOMEM;
-        return -1;
-    }
-    return (int)syscall(SYS_mprotect, start, bytes, protection);
-}
-#endif
 
 START_TEST(test_without_memory_for_counts_retaining_is_refused)
 {

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "heap.h"
+#include "heaps.h"
 #include "large.h"
 #include "magazine.h"
 #include "pooled.h"
@@ -67,6 +68,17 @@ static inline void unit_in_thread(void *(*function)(void *), void *argument)
     pthread_t thread;
     require(pthread_create(&thread, NULL, function, argument) == 0);
     require(pthread_join(thread, NULL) == 0);
+}
+
+static inline void *unit_idle(void *unused)
+{
+    return unused;
+}
+
+/* From here on the process has had threads: counts are atomic, and forks are noticed. */
+static inline void unit_become_threaded(void)
+{
+    unit_in_thread(unit_idle, NULL);
 }
 
 /* valgrind needs memory of its own for every byte that is accessible, and lets the process have what is left. */

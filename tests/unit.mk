@@ -9,7 +9,9 @@ unit_programs = \
 	tests/test_builder \
 	tests/test_chain \
 	tests/test_cursor \
+	tests/test_dump \
 	tests/test_fault \
+	tests/test_foreign \
 	tests/test_fork \
 	tests/test_frame \
 	tests/test_heap \
@@ -22,16 +24,23 @@ unit_programs = \
 	tests/test_page \
 	tests/test_pass \
 	tests/test_pool \
+	tests/test_pool_buffer \
+	tests/test_pool_fork \
+	tests/test_pool_threads \
 	tests/test_ref \
 	tests/test_region \
 	tests/test_remote \
+	tests/test_report \
 	tests/test_sample \
 	tests/test_sizeclass \
 	tests/test_slab \
 	tests/test_slice \
+	tests/test_slice_random \
+	tests/test_slices \
 	tests/test_stats \
 	tests/test_thread \
 	tests/test_track \
+	tests/test_verdict \
 	tests/test_watch \
 	tests/test_zerocopy
 
@@ -61,9 +70,17 @@ tests_test_cursor_CPPFLAGS = $(unit_cppflags)
 tests_test_cursor_CFLAGS   = $(unit_cflags)
 tests_test_cursor_LDADD    = $(unit_ldadd)
 
+tests_test_dump_CPPFLAGS = $(unit_cppflags)
+tests_test_dump_CFLAGS   = $(unit_cflags)
+tests_test_dump_LDADD    = $(unit_ldadd)
+
 tests_test_fault_CPPFLAGS = $(unit_cppflags)
 tests_test_fault_CFLAGS   = $(unit_cflags)
 tests_test_fault_LDADD    = $(unit_ldadd)
+
+tests_test_foreign_CPPFLAGS = $(unit_cppflags)
+tests_test_foreign_CFLAGS   = $(unit_cflags)
+tests_test_foreign_LDADD    = $(unit_ldadd)
 
 tests_test_fork_CPPFLAGS = $(unit_cppflags)
 tests_test_fork_CFLAGS   = $(unit_cflags)
@@ -114,6 +131,18 @@ tests_test_pool_CFLAGS   = $(unit_cflags)
 tests_test_pool_LDADD    = $(unit_ldadd)
 EXTRA_DIST              += tests/models/pool.pml
 
+tests_test_pool_buffer_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_buffer_CFLAGS   = $(unit_cflags)
+tests_test_pool_buffer_LDADD    = $(unit_ldadd)
+
+tests_test_pool_fork_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_fork_CFLAGS   = $(unit_cflags)
+tests_test_pool_fork_LDADD    = $(unit_ldadd)
+
+tests_test_pool_threads_CPPFLAGS = $(unit_cppflags)
+tests_test_pool_threads_CFLAGS   = $(unit_cflags)
+tests_test_pool_threads_LDADD    = $(unit_ldadd)
+
 tests_test_ref_CPPFLAGS = $(unit_cppflags)
 tests_test_ref_CFLAGS   = $(unit_cflags)
 tests_test_ref_LDADD    = $(unit_ldadd)
@@ -125,6 +154,10 @@ tests_test_region_LDADD    = $(unit_ldadd)
 tests_test_remote_CPPFLAGS = $(unit_cppflags)
 tests_test_remote_CFLAGS   = $(unit_cflags)
 tests_test_remote_LDADD    = $(unit_ldadd)
+
+tests_test_report_CPPFLAGS = $(unit_cppflags)
+tests_test_report_CFLAGS   = $(unit_cflags)
+tests_test_report_LDADD    = $(unit_ldadd)
 
 tests_test_sample_CPPFLAGS = $(unit_cppflags)
 tests_test_sample_CFLAGS   = $(unit_cflags)
@@ -142,6 +175,14 @@ tests_test_slice_CPPFLAGS = $(unit_cppflags)
 tests_test_slice_CFLAGS   = $(unit_cflags)
 tests_test_slice_LDADD    = $(unit_ldadd)
 
+tests_test_slice_random_CPPFLAGS = $(unit_cppflags)
+tests_test_slice_random_CFLAGS   = $(unit_cflags)
+tests_test_slice_random_LDADD    = $(unit_ldadd)
+
+tests_test_slices_CPPFLAGS = $(unit_cppflags)
+tests_test_slices_CFLAGS   = $(unit_cflags)
+tests_test_slices_LDADD    = $(unit_ldadd)
+
 tests_test_stats_CPPFLAGS = $(unit_cppflags)
 tests_test_stats_CFLAGS   = $(unit_cflags)
 tests_test_stats_LDADD    = $(unit_ldadd)
@@ -153,6 +194,10 @@ tests_test_thread_LDADD    = $(unit_ldadd)
 tests_test_track_CPPFLAGS = $(unit_cppflags)
 tests_test_track_CFLAGS   = $(unit_cflags)
 tests_test_track_LDADD    = $(unit_ldadd)
+
+tests_test_verdict_CPPFLAGS = $(unit_cppflags)
+tests_test_verdict_CFLAGS   = $(unit_cflags)
+tests_test_verdict_LDADD    = $(unit_ldadd)
 
 tests_test_watch_CPPFLAGS = $(unit_cppflags)
 tests_test_watch_CFLAGS   = $(unit_cflags)
@@ -172,4 +217,7 @@ EXTRA_DIST += \
 	tests/models/count.pml \
 	tests/models/remote.pml \
 	tests/starve.h \
-	tests/unit.h
+	tests/unit.h \
+	tests/unit_pool.h \
+	tests/unit_report.h \
+	tests/unit_slices.h

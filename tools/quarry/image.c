@@ -20,6 +20,7 @@
 #include "command.h"
 
 #include "heap.h"
+#include "heaps.h"
 #include "os.h"
 #include "region.h"
 #include "root.h"
