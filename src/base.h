@@ -97,6 +97,16 @@ QYI_INLINE uint64_t qyi_mask64(unsigned from, unsigned count)
     return (~(uint64_t)0 >> (64 - count)) << from;
 }
 
+/* This line, which another processor may have changed last, is going to be changed. */
+QYI_INLINE void qyi_prefetch_to_write(const volatile void *p)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw (%0)" : : "r"(p)); /* the builtin fetches it to be read, unless the processor is known */
+#else
+    __builtin_prefetch((const void *)p, 1);
+#endif
+}
+
 /* A variable of some file's own, for those who look at it from outside: see root.h. */
 struct qyi_extent {
     const void *start;

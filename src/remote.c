@@ -17,6 +17,9 @@
 /* What the table may keep from its owners. */
 static const size_t HELD_BYTES_MAX = 64 << 10;
 
+/* A flush posts to lines that their owners have; so early does it ask for them. */
+enum { POSTS_AHEAD = 3 };
+
 static _Noreturn void fail(const void *p, unsigned class, const char *reason)
 {
     qyi_fatal_pointer("free", p, qyi_classes[class].bytes, reason);
@@ -33,6 +36,11 @@ QYI_INLINE uint64_t key_of(unsigned class, uint32_t granule, uint32_t word)
     return (uint64_t)class << KEY_CLASS_SHIFT | ((uint64_t)granule * QYI_WORDS_MAX + word);
 }
 
+QYI_INLINE unsigned class_of(uint64_t key)
+{
+    return (unsigned)(key >> KEY_CLASS_SHIFT);
+}
+
 QYI_INLINE uint32_t granule_of(uint64_t key)
 {
     return (uint32_t)(key / QYI_WORDS_MAX); /* without the class */
@@ -40,7 +48,7 @@ QYI_INLINE uint32_t granule_of(uint64_t key)
 
 static QYI_COLD _Noreturn void fail_twice(uint64_t key, uint64_t bits)
 {
-    const unsigned class = (unsigned)(key >> KEY_CLASS_SHIFT);
+    const unsigned class = class_of(key);
     const size_t block = (size_t)(key % QYI_WORDS_MAX) * 64 + qyi_ctz(bits);
     fail(qyi_granule_address(granule_of(key)) + block * qyi_classes[class].bytes, class, "double free");
 }
@@ -53,10 +61,11 @@ static void announce(uint64_t key, uint64_t bits)
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t owner = qyi_entry_owner(entry);
     /* owner 0: a free granule's entry is what a slab of class 0 and owner 0 would have */
-    if (QYI_UNLIKELY(owner == 0 || entry != qyi_slab_entry(owner, (unsigned)(key >> KEY_CLASS_SHIFT))))
+    const unsigned class = class_of(key);
+    if (QYI_UNLIKELY(owner == 0 || entry != qyi_slab_entry(owner, class)))
         fail_twice(key, bits);
     uint64_t twice;
-    switch (qyi_slab_post(qyi_slab_at(granule), key % QYI_WORDS_MAX, bits, &twice)) {
+    switch (qyi_slab_post(granule, class, key % QYI_WORDS_MAX, bits, &twice)) {
     case QYI_POSTED: break;
     case QYI_POSTED_FIRST: qyi_heap_notify(owner, granule); break;
     case QYI_POSTED_FREE_ALREADY: fail_twice(key, twice);
@@ -78,8 +87,13 @@ static void announce_word(struct qyi_magazines *mine, unsigned place)
 QYI_NOINLINE void qyi_remote_flush(struct qyi_magazines *mine)
 {
     struct qyi_remote_buffer *buffer = &mine->remote;
-    for (uint32_t i = 0; i < buffer->used_count; i++)
+    for (uint32_t i = 0; i < buffer->used_count; i++) {
+        if (i + POSTS_AHEAD < buffer->used_count) {
+            const uint64_t key = buffer->word[buffer->used[i + POSTS_AHEAD]].key;
+            qyi_slab_prefetch_post(granule_of(key), class_of(key), key % QYI_WORDS_MAX);
+        }
         announce_word(mine, buffer->used[i]);
+    }
     buffer->used_count = 0;
     buffer->held_bytes = 0;
 }

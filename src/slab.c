@@ -34,14 +34,9 @@ static unsigned word_count(const struct qyi_slab *slab)
     return (unsigned)qyi_div_up(qyi_classes[slab->class].block_count, 64);
 }
 
-static _Atomic uint64_t *outer_remote_words(uint32_t granule)
-{
-    return (_Atomic uint64_t *)qyi_granule_bitmaps(granule) + QYI_WORDS_MAX;
-}
-
 static _Atomic uint64_t *remote_words(struct qyi_slab *slab)
 {
-    return qyi_slab_is_inline(slab->class) ? slab->remote_inline : outer_remote_words(qyi_slab_granule(slab));
+    return qyi_slab_is_inline(slab->class) ? slab->remote_inline : qyi_slab_outer_remote(qyi_slab_granule(slab));
 }
 
 static char *first_block(const struct qyi_slab *slab)
@@ -140,10 +135,13 @@ bool qyi_slab_put(struct qyi_slab *slab, uint32_t first, uint32_t count, uint32_
 
 /* ---- other threads ---- */
 
-enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits, uint64_t *twice)
+enum qyi_posted qyi_slab_post(uint32_t granule, unsigned class, unsigned word, uint64_t bits, uint64_t *twice)
 {
+    struct qyi_slab *slab = qyi_slab_at(granule);
+    _Atomic uint64_t *remote = qyi_slab_is_inline(class) ? slab->remote_inline : qyi_slab_outer_remote(granule);
+    qyi_prefetch_to_write(&remote[word]); /* what follows would first fetch it to be read */
     /* R1. release: what this thread wrote to the blocks comes before their reuse; pairs with O2 */
-    const uint64_t old = atomic_fetch_or_explicit(&remote_words(slab)[word], bits, memory_order_release);
+    const uint64_t old = atomic_fetch_or_explicit(&remote[word], bits, memory_order_release);
     *twice = old & bits;
     if (QYI_UNLIKELY(*twice != 0))
         return QYI_POSTED_FREE_ALREADY;
@@ -210,7 +208,7 @@ unsigned qyi_slab_uncollected(uint32_t granule, unsigned class)
 {
     const unsigned words = (unsigned)qyi_div_up(qyi_classes[class].block_count, 64);
     _Atomic uint64_t *remote =
-        words <= QYI_WORDS_INLINE ? qyi_slab_at(granule)->remote_inline : outer_remote_words(granule);
+        words <= QYI_WORDS_INLINE ? qyi_slab_at(granule)->remote_inline : qyi_slab_outer_remote(granule);
     unsigned count = 0;
     for (unsigned w = 0; w < words; w++)
         count += qyi_popcount(atomic_load_explicit(&remote[w], memory_order_relaxed));

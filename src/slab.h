@@ -104,6 +104,12 @@ QYI_INLINE uint64_t *qyi_slab_free_words(struct qyi_slab *slab)
     return qyi_slab_is_inline(slab->class) ? slab->free_inline : qyi_granule_bitmaps(qyi_slab_granule(slab));
 }
 
+/* The remote bitmap of a slab that has it not in its record. */
+QYI_INLINE _Atomic uint64_t *qyi_slab_outer_remote(uint32_t granule)
+{
+    return (_Atomic uint64_t *)qyi_granule_bitmaps(granule) + QYI_WORDS_MAX;
+}
+
 /* A new slab of a class for the heap with this id, or NULL. Takes the region lock. */
 struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner);
 
@@ -149,8 +155,19 @@ enum qyi_posted {
     QYI_POSTED_FREE_ALREADY /* one of the blocks had been freed */
 };
 
-/* Any thread: the blocks of one bitmap word are free now. *twice: those that had been freed already. */
-enum qyi_posted qyi_slab_post(struct qyi_slab *slab, unsigned word, uint64_t bits, uint64_t *twice);
+/*
+ * Any thread: the blocks of one bitmap word, of a slab of this class at this first granule, are free now. *twice: those that had been freed
+ * already. Touches only what is everybody's: the owner changes its own line all the time.
+ */
+enum qyi_posted qyi_slab_post(uint32_t granule, unsigned class, unsigned word, uint64_t bits, uint64_t *twice);
+
+/* Any thread: it is going to post there soon. */
+QYI_INLINE void qyi_slab_prefetch_post(uint32_t granule, unsigned class, unsigned word)
+{
+    qyi_prefetch_to_write(&qyi_slab_at(granule)->pending);
+    if (!qyi_slab_is_inline(class))
+        qyi_prefetch_to_write(qyi_slab_outer_remote(granule) + word);
+}
 
 /*
  * Blocks that others have freed and the owner has not collected, of a slab of this class; a guess unless the owner and

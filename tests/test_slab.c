@@ -338,7 +338,7 @@ START_TEST(test_posting_a_block_twice_is_noticed)
     struct qyi_slab *slab = new_slab(qyi_class_of(64));
     ck_assert_uint_eq(take(slab, blocks, 100), 100);
     ck_assert_int_eq(unit_post(slab, 1, 0xf0), QYI_POSTED_FIRST);
-    ck_assert_int_eq(qyi_slab_post(slab, 1, 0x11, &twice), QYI_POSTED_FREE_ALREADY);
+    ck_assert_int_eq(qyi_slab_post(qyi_slab_granule(slab), slab->class, 1, 0x11, &twice), QYI_POSTED_FREE_ALREADY);
     ck_assert_uint_eq(twice, 0x10);
 }
 END_TEST

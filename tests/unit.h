@@ -144,7 +144,7 @@ static inline void unit_free_remote(struct qyi_magazines *mine, void *block)
 static inline enum qyi_posted unit_post(struct qyi_slab *slab, unsigned word, uint64_t bits)
 {
     uint64_t twice;
-    return qyi_slab_post(slab, word, bits, &twice);
+    return qyi_slab_post(qyi_slab_granule(slab), slab->class, word, bits, &twice);
 }
 
 static inline bool unit_put(struct qyi_slab *slab, uint32_t first, uint32_t count)
