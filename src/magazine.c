@@ -29,6 +29,9 @@
 
 enum { GROWTH_FACTOR = 4 };
 
+/* Of a refill, with threads that free each other's blocks. */
+enum { PREFETCHED_MAX = 32 };
+
 /* How many blocks of larger classes a class hands out before it is opened, and how much larger. */
 enum { BORROWED_MAX = 4, BORROWED_FACTOR = 2 };
 
@@ -243,6 +246,13 @@ static unsigned take(struct qyi_magazines *mine, unsigned class, void **top, uns
     return taken;
 }
 
+/* What other threads have freed, their processors have: ask for the blocks that are handed out first, which the program will write to. */
+static void prefetch_blocks(void *const *row, unsigned count)
+{
+    for (unsigned i = 0; i < qyi_min(count, PREFETCHED_MAX); i++)
+        qyi_prefetch_to_write(row[count - 1 - i]);
+}
+
 /* False: out of memory. */
 static bool refill(struct qyi_magazines *mine, unsigned class)
 {
@@ -260,6 +270,8 @@ static bool refill(struct qyi_magazines *mine, unsigned class)
     set_count(mine, class, got);
     if (qyi_class_is_common(class))
         mine->common_bytes += (size_t)got * qyi_classes[class].bytes;
+    if (mine->heap->drains != 0)
+        prefetch_blocks(row, got);
     qyi_unlock(&mine->heap->lock);
     return got != 0;
 }
