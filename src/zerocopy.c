@@ -303,8 +303,9 @@ static ssize_t send_some(const struct qyi_sending *sending, const qy_slice *slic
         return send_copying(zerocopy, sending, slices, count, more);
     }
     const ssize_t sent = send_in_place(zerocopy, sending, slices, count, more);
-    if (sent >= 0 || errno != ENOBUFS)
+    if (sent >= 0 || (errno != ENOBUFS && errno != EOPNOTSUPP))
         return sent;
+    zerocopy->able = errno != EOPNOTSUPP;
     zerocopy->stats.refused++;
     (void)qy_zerocopy_reap(zerocopy);
     errno = saved_errno;

@@ -10,7 +10,7 @@
  *
  * Pinning pages and reading the error queue cost more than copying a little: see qy_zerocopy(3) for the figures. So a
  * send is copied as by qy_slices_send() if it is small, or in small pieces; if the kernel has no room to account for
- * it (ENOBUFS); for a while after the kernel has reported that it had to copy in any case (it always has to on the
+ * it (ENOBUFS); from then on, if it does not support it there (EOPNOTSUPP: TLS in the kernel); for a while after the kernel has reported that it had to copy in any case (it always has to on the
  * loopback device, for one); while the first send, or the first after such a while, waits for its notification; and
  * always on sockets that cannot do it, such as AF_UNIX. Nothing but speed depends on it.
  *
@@ -88,7 +88,7 @@ QY_API size_t qy_zerocopy_pending(const qy_zerocopy *zerocopy);
 struct qy_zerocopy_stats {
     uint64_t sends;    /* system calls without copying */
     uint64_t copies;   /* system calls that copied from the start */
-    uint64_t refused;  /* of these: the kernel had no room to do it without (ENOBUFS) */
+    uint64_t refused;  /* of these: the kernel refused to do it without, mostly for want of room (ENOBUFS) */
     uint64_t reported; /* of the sends: the kernel reported that it copied after all */
 };
 
