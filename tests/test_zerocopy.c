@@ -345,6 +345,7 @@ START_TEST(test_a_path_that_does_not_copy_is_used_at_once)
     nothing_is_copied = true;
     send_part(account, pair[1], slice);
     ck_assert_int_eq(qy_zerocopy_wait(account, 10000), 0);
+    ck_assert(account->proven);
     for (unsigned i = 0; i < 3; i++) {
         qy_slice clone = qy_slice_clone(slice);
         ck_assert_int_eq(qy_zerocopy_send(account, &clone, 1, 0), PART);
