@@ -70,7 +70,7 @@ QYI_INLINE size_t qyi_max(size_t a, size_t b)
 /* floor(log2(n)); n is not 0. */
 QYI_INLINE unsigned qyi_log2(uint64_t n)
 {
-    return 63u - (unsigned)__builtin_clzll(n);
+    return 63u ^ (unsigned)__builtin_clzll(n); /* a difference costs two instructions more on x86 */
 }
 
 /* Number of the lowest set bit; n is not 0. */

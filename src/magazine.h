@@ -168,14 +168,14 @@ QYI_INLINE bool qyi_magazines_pop_common(struct qyi_magazines *mine, unsigned cl
 {
     if (QYI_UNLIKELY(!qyi_magazine_pop(&mine->magazine[class], block)))
         return false;
-    mine->common_bytes -= qyi_classes[class].bytes;
+    mine->common_bytes -= qyi_interiors[class].bytes; /* found by the same shift as the magazine */
     return true;
 }
 
 /* The reverse. False: a case for qyi_magazines_give. */
 QYI_INLINE bool qyi_magazines_push_common(struct qyi_magazines *mine, unsigned class, void *p)
 {
-    const size_t bytes = mine->common_bytes + qyi_classes[class].bytes;
+    const size_t bytes = mine->common_bytes + qyi_interiors[class].bytes;
     if (QYI_UNLIKELY(bytes > QYI_COMMON_BYTES_MAX) || QYI_UNLIKELY(!qyi_magazine_push(&mine->magazine[class], p)))
         return false;
     mine->common_bytes = bytes;

@@ -158,9 +158,7 @@ QYI_INLINE bool starts_block(const void *p, uint64_t entry)
 
 QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
-    if (QYI_UNLIKELY(entry == 0))
-        return qyi_release_slow(p, 1);
-    /* A block of the common heap's own classes, in a slab without flags: most of those that come here. */
+    /* A block of the common heap's own classes, in a slab without flags: most of those that come here. An entry of 0 has no owner. */
     const unsigned class = qyi_entry_class(entry);
     if ((entry ^ qyi_owner_key(qyi_common->id)) < QYI_ENTRY_LARGE && qyi_class_is_common(class) && starts_block(p, entry) &&
         QYI_LIKELY(qyi_magazines_push_common(qyi_my_magazines(), class, (void *)p)))

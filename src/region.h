@@ -135,7 +135,10 @@ QYI_INLINE uint32_t qyi_entry_owner(uint64_t entry)
 /* Bytes from the start of a slab to p, whose granule has this entry. */
 QYI_INLINE uint32_t qyi_entry_bytes(uint64_t entry, const void *p)
 {
-    return (uint32_t)(qyi_region_offset(p) % QYI_GRANULE_BYTES) + (qyi_entry_offset(entry) << QYI_GRANULE_SHIFT);
+    /* qyi_entry_offset(entry) << QYI_GRANULE_SHIFT, with one shift */
+    const uint32_t before = ((uint32_t)entry & QYI_ENTRY_OFFSET_MAX << QYI_ENTRY_OFFSET_SHIFT)
+                            << (QYI_GRANULE_SHIFT - QYI_ENTRY_OFFSET_SHIFT);
+    return (uint32_t)(qyi_region_offset(p) % QYI_GRANULE_BYTES) + before;
 }
 
 /* Of a slab, and without any flag. */

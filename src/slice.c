@@ -54,18 +54,24 @@ static QYI_COLD void *take_tracked(size_t align, size_t length)
     return p;
 }
 
-static QYI_LINE_ALIGNED QYI_NOINLINE qy_slice new_slow(size_t length)
+static QYI_NOINLINE qy_slice new_hard(size_t length)
 {
     if (length == 0)
         return empty;
-    void *block;
-    if (QYI_LIKELY(!qyi_is_tracking()) && QYI_LIKELY(length <= QYI_SMALL_BYTES) &&
-        QYI_LIKELY(qyi_malloc_common(qyi_class_of(length), &block)))
-        return make(block, length);
     /* Every multiple of 64 up to 1 KiB is a class, and larger classes are multiples of 64. */
     const size_t bytes = length <= QYI_TABLE_BYTES ? qyi_align_up(length, QYI_CACHE_LINE) : length;
     void *p = !qyi_is_tracking() ? qyi_malloc_slow(bytes) : take_tracked(QYI_CACHE_LINE, length);
     return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
+}
+
+/* Apart from the rest, so that no register has to be saved. */
+static QYI_LINE_ALIGNED QYI_NOINLINE qy_slice new_slow(size_t length)
+{
+    void *block;
+    if (QYI_LIKELY(!qyi_is_tracking()) && QYI_LIKELY(length - 1 < QYI_SMALL_BYTES) && /* not if it is 0 */
+        QYI_LIKELY(qyi_malloc_common(qyi_class_of(length), &block)))
+        return make(block, length);
+    return new_hard(length);
 }
 
 qy_slice qy_slice_new(size_t length)
