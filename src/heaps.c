@@ -5,8 +5,7 @@
  *     idle   -> heap -> heap        idle and empty
  *
  * I1  a heap is never freed, so that whoever has its id needs no lock.
- * I2  heap->idle  <=>  it is on one of the two lists, but for the one that is being unloaded: it is on none, and nobody can
- *     adopt it.
+ * I2  heap->idle  <=>  it is on one of the two lists. While it is being unloaded it is on none, so that nobody adopts it.
  */
 #include "heaps.h"
 
