@@ -258,8 +258,7 @@ QYI_NOINLINE void qyi_free_marked(void *p, uint64_t difference)
 {
     const uint64_t plain = difference & ~QYI_ENTRY_SAMPLED;
     if (plain < QYI_ENTRY_PLAIN_LIMIT) {
-        if ((difference & qyi_slab_sampled_bit(p)) == 0 &&
-            QYI_LIKELY(qyi_magazine_push(qyi_my_magazine_by(plain), p)))
+        if ((difference & qyi_slab_sampled_bit(p)) == 0 && QYI_LIKELY(qyi_magazine_push(qyi_my_magazine_by(plain), p)))
             return;
     } else {
         /* Read again: a signal's handler may have given the thread another key since. */

@@ -196,14 +196,16 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
     const uint32_t owner = qyi_entry_owner(entry);
     const uint32_t offset = qyi_entry_offset(entry);
     const uint64_t expected = qyi_slab_entry(owner, class);
-    if ((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 || !qyi_heap_by_id(owner)->broken)
+    if ((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
+        !qyi_heap_by_id(owner)->broken)
         fail(class, p, "double free");
     struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
     const uint32_t number = qyi_slab_block(slab, p);
     if (number >= qyi_classes[class].block_count)
         fail(class, p, "not the start of a block");
     uint64_t twice;
-    if (qyi_slab_post(qyi_slab_granule(slab), class, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
+    if (qyi_slab_post(qyi_slab_granule(slab), class, number / 64, (uint64_t)1 << number % 64, &twice) ==
+        QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
 }
 
@@ -299,7 +301,8 @@ void qyi_heap_drain(struct qyi_heap *heap)
         const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
         if (owner != heap->id) {
             if (QYI_UNLIKELY(owner == 0)) /* it has been deleted while somebody freed one of its blocks again */
-                qyi_fatal_pointer("free", qyi_granule_address(granule), 0, "double free, of a block somewhere behind this address");
+                qyi_fatal_pointer("free", qyi_granule_address(granule), 0,
+                                  "double free, of a block somewhere behind this address");
             qyi_heap_notify(owner, granule); /* it has moved since: I3 */
         } else if (!heap->broken) {
             uint32_t wrong;

@@ -30,8 +30,9 @@ struct qyi_heap {
     /* under lock */
     struct qyi_lock lock; /* held during every change of the heap's slabs */
     uint32_t slab_count;
-    _Atomic uint32_t available[QYI_CLASS_COUNT]; /* first granules of the slabs with blocks to give, a doubly linked list per class; 0
-                                                    ends. Of the common heap, others may look whether there are any */
+    /* First granules of the slabs with blocks to give, a doubly linked list per class; 0 ends. Of the common heap, others may
+     * look whether there are any. */
+    _Atomic uint32_t available[QYI_CLASS_COUNT];
     uint64_t drains;
     /* the thread's; others read it */
     _Atomic uint32_t tid; /* the kernel's number of the thread; 0: the process's first thread, or none yet */

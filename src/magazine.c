@@ -203,7 +203,8 @@ void *qyi_magazines_borrow(struct qyi_magazines *mine, unsigned class)
         return NULL;
     for (unsigned c = class + 1; !qyi_class_is_common(c) && qyi_classes[c].bytes <= most_bytes; c++) {
         void *block;
-        if (qyi_classes[c].bytes % align == 0 && mine->growth[c].capacity != 0 && qyi_magazine_pop(&mine->magazine[c], &block)) {
+        if (qyi_classes[c].bytes % align == 0 && mine->growth[c].capacity != 0 &&
+            qyi_magazine_pop(&mine->magazine[c], &block)) {
             growth->borrowed++;
             return block;
         }

@@ -53,21 +53,22 @@ struct qyi_magazines {
     size_t room_bytes; /* by how much the magazines may still grow, in bytes of blocks */
     struct qyi_magazine magazine[QYI_CLASS_COUNT];
     struct qyi_magazine_growth growth[QYI_CLASS_COUNT];
-    uint64_t due[QYI_OWN_CLASS_COUNT]; /* the number of the call that belongs into the heap profile next; 0: none is known */
-    size_t common_bytes;       /* held in magazines of common classes */
-    uint64_t slow_calls;       /* the clock is looked at once in a while */
-    _Atomic bool flush_wanted; /* another thread asks for everything to be given back */
+    uint64_t due[QYI_OWN_CLASS_COUNT]; /* number of the call that belongs into the heap profile next; 0: not known */
+    size_t common_bytes;               /* held in magazines of common classes */
+    uint64_t slow_calls;               /* the clock is looked at once in a while */
+    _Atomic bool flush_wanted;         /* another thread asks for everything to be given back */
     uint64_t refills, flushes, remote_frees;
     bool registered; /* the thread's end will be noticed */
     bool forks;      /* the thread is inside fork */
     uint32_t slots_used;
-    void *slots[QYI_SLOTS_COUNT]; /* cut from here one after another, as magazines are opened and grow */
+    void *slots[QYI_SLOTS_COUNT];    /* cut from here one after another, as magazines are opened and grow */
     struct qyi_remote_buffer remote; /* last, since a program with one thread never touches it */
 };
 
 static_assert(sizeof(struct qyi_magazines) <= QYI_MAGAZINES_BYTES, "room for the slots");
 
-static_assert(offsetof(struct qyi_magazines, growth) <= QYI_ZEROS_BYTES, "what a thread without magazines finds, all zero");
+static_assert(offsetof(struct qyi_magazines, growth) <= QYI_ZEROS_BYTES,
+              "what a thread without magazines finds, all zero");
 
 /*
  * Where the thread's magazines are, for the slow paths: counted from the region's base; 0 before the first call and after the last. Zero

@@ -13,7 +13,7 @@
 /* Of a heap, for good: a thread that runs with the heap later goes on where the last one stopped. */
 struct qyi_meter {
     uint64_t random; /* of the generator */
-    uint64_t left;   /* bytes until the next sample among blocks of the common classes, and large ones; 0: not drawn yet */
+    uint64_t left;   /* bytes until the next sample of the common classes and large blocks; 0: not drawn yet */
     void *memory;    /* of stacks, see unwind.h */
 };
 

@@ -64,7 +64,8 @@ static void add_segment(struct qyi_modules *modules, const struct dl_phdr_info *
     for (unsigned i = 0; i < info->dlpi_phnum && module->build_id_length == 0; i++) {
         const ElfW(Phdr) *notes = &info->dlpi_phdr[i];
         if (notes->p_type == PT_NOTE)
-            copy_build_id(module, (const char *)(info->dlpi_addr + notes->p_vaddr), /* NOLINT(performance-no-int-to-ptr) */
+            copy_build_id(module,
+                          (const char *)(info->dlpi_addr + notes->p_vaddr), /* NOLINT(performance-no-int-to-ptr) */
                           notes->p_memsz);
     }
     modules->count++;

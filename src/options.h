@@ -64,9 +64,9 @@ struct qyi_options {
     enum qyi_thp_policy thp;
     enum qyi_track_policy buf_track;
     struct qyi_option_text http; /* http: where to serve, see listen.h */
-    bool prof;             /* QUARRY_PROF: profile the heap */
-    bool prof_leaks;       /* prof_leaks: say at exit what has not been freed */
-    const char *prof_path; /* where to, in the environment; NULL: the usual name */
+    bool prof;                   /* QUARRY_PROF: profile the heap */
+    bool prof_leaks;             /* prof_leaks: say at exit what has not been freed */
+    const char *prof_path;       /* where to, in the environment; NULL: the usual name */
     enum qyi_prof_format prof_format;
     uint64_t prof_rate; /* prof_rate: mean bytes from sample to sample */
     uint64_t prof_seed; /* prof_seed: of the random numbers; 0: another one every time */

@@ -66,10 +66,10 @@ extern QYI_HIDDEN __thread struct qyi_my_pools qyi_my_pools __attribute__((tls_m
 
 struct qy_pool {
     /* constant */
-    uint64_t serial;       /* no other pool ever has the same, so no cache is mistaken for a later pool's */
-    ptrdiff_t slot_offset; /* of the thread's slot, from the thread pointer: the same for all threads */
-    ptrdiff_t release_offset; /* the same; that of no_cache if a release is more than a push: buffers, a reset function */
-    uint32_t cache_room; /* 0: no caches */
+    uint64_t serial;          /* no other pool ever has the same, so no cache is mistaken for a later pool's */
+    ptrdiff_t slot_offset;    /* of the thread's slot, from the thread pointer: the same for all threads */
+    ptrdiff_t release_offset; /* the same; no_cache's if a release is more than a push: buffers, a reset function */
+    uint32_t cache_room;      /* 0: no caches */
     bool buffers;
     void (*reset)(void *object, void *context);
     void *context;

@@ -28,8 +28,16 @@ enum string {
     STRING_FIXED,
 };
 
-static const char *const strings[STRING_FIXED] = {"",           "count",         "bytes",       "space",        "alloc_objects",
-                                                  "alloc_space", "inuse_objects", "inuse_space", "pinned_space", "peak_space"};
+static const char *const strings[STRING_FIXED] = {"",
+                                                  "count",
+                                                  "bytes",
+                                                  "space",
+                                                  "alloc_objects",
+                                                  "alloc_space",
+                                                  "inuse_objects",
+                                                  "inuse_space",
+                                                  "pinned_space",
+                                                  "peak_space"};
 
 static const struct {
     enum string type, unit;
@@ -125,8 +133,12 @@ static void put_samples(struct qyi_text *text)
         struct qyi_stack_values values;
         qyi_sample_read(stack, &values);
         const uint64_t value[TYPES] = {
-            objects(values.allocated.objects), values.allocated.bytes, objects(values.live.objects),
-            values.live.bytes,                 values.pinned_bytes,    values.peak_bytes,
+            objects(values.allocated.objects),
+            values.allocated.bytes,
+            objects(values.live.objects),
+            values.live.bytes,
+            values.pinned_bytes,
+            values.peak_bytes,
         };
         put_sample(text, stack, value);
     }

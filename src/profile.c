@@ -241,7 +241,8 @@ void qyi_profile_put_collapsed(struct qyi_text *text)
 /* ---- leaks ---- */
 
 /* The stack with the most in use, of those with less than the last one that was shown. */
-static const struct qyi_stack *largest_below(uint64_t bytes, const struct qyi_stack *last, struct qyi_stack_values *values)
+static const struct qyi_stack *largest_below(uint64_t bytes, const struct qyi_stack *last,
+                                             struct qyi_stack_values *values)
 {
     const struct qyi_stack *largest = NULL;
     bool passed = last == NULL; /* of those that are equal, the ones after it */
@@ -385,8 +386,10 @@ static void tell_lost(void)
 {
     struct qyi_sample_totals totals;
     qyi_sample_totals(&totals);
-    tell_missing(totals.lost, totals.lost + totals.samples, "the tables are full: ", "; a larger prof_rate takes fewer");
-    tell_missing(totals.forgotten, totals.samples, "another thread was changing the tables at the fork: ", " of this child, as live ones");
+    tell_missing(totals.lost, totals.lost + totals.samples,
+                 "the tables are full: ", "; a larger prof_rate takes fewer");
+    tell_missing(totals.forgotten, totals.samples,
+                 "another thread was changing the tables at the fork: ", " of this child, as live ones");
 }
 
 QYI_ONCE void qyi_profile_finish(void)

@@ -49,7 +49,7 @@ static struct {
     struct qyi_span entries, records, bitmaps, cells, table, whole, payload;
     _Atomic size_t cells_reached; /* what cells.committed was, for those without the lock */
     struct purge purges_under_way[PURGES_MAX];
-    uint32_t survivor; /* in a forked child, until the purges of all others than this thread have been dropped; else 0 */
+    uint32_t survivor; /* in a forked child, until all other threads' purges have been dropped; else 0 */
     struct qyi_frames frames;
     uint64_t purges, purged_bytes;
 } region;
@@ -168,7 +168,8 @@ bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
     qyi_lock(&region.lock);
     const size_t end = qyi_div_up((size_t)next + more, QYI_FRAME_GRANULES);
     const bool done = qyi_frames_have(frames, next, qyi_min(more, (size_t)frames->end * QYI_FRAME_GRANULES - next)) &&
-                      (end <= frames->end || advance_frontier(end - frames->end)) && qyi_frames_have(frames, next, more);
+                      (end <= frames->end || advance_frontier(end - frames->end)) &&
+                      qyi_frames_have(frames, next, more);
     if (done) {
         *zeroed = qyi_frames_take(&region.frames, next, more);
         const uint64_t entry = qyi_entry(first);

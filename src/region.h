@@ -43,7 +43,7 @@ enum {
 #define QYI_ENTRY_POOLED ((uint64_t)4 << QYI_ENTRY_FLAGS_SHIFT)  /* buffers of a pool, see pooled.h; counted too */
 #define QYI_ENTRY_TRACKED \
     ((uint64_t)8 << QYI_ENTRY_FLAGS_SHIFT) /* a counted slab, for the slow paths alone: see track.h */
-#define QYI_ENTRY_SAMPLED \
+#define QYI_ENTRY_SAMPLED                          \
     ((((uint64_t)1 << QYI_ENTRY_SAMPLED_BITS) - 1) \
      << QYI_ENTRY_SAMPLED_SHIFT) /* of a slab some of whose blocks are in the heap profile: see qyi_slab_sampled_bit */
 #define QYI_ENTRY_HAS_CELLS (QYI_ENTRY_COUNTED | QYI_ENTRY_TRACKED)

@@ -255,7 +255,8 @@ static bool insert(void *start, struct sample sample)
     sample.start = (uintptr_t)start;
     sample.live = true;
     *sample_at(number) = sample;
-    atomic_store_explicit(bucket, number, memory_order_relaxed); /* whoever looks without the lock, looks for nothing else */
+    /* relaxed: whoever looks without the lock, looks for nothing else */
+    atomic_store_explicit(bucket, number, memory_order_relaxed);
     profile.totals.live_samples++;
     sample.stack->samples++;
     return true;

@@ -51,10 +51,10 @@ struct qyi_stack {
     struct qyi_stack *next;  /* in the bucket */
     struct qyi_stack *older; /* all stacks; the oldest has NULL */
     struct qyi_weight allocated, live;
-    uint64_t samples;        /* live ones */
-    uint64_t peak_bytes;     /* live at the peak, if since then the stack has been touched */
-    uint64_t peak;           /* the number of that peak */
-    uint64_t pinned_bytes;   /* since qyi_sample_pin */
+    uint64_t samples;      /* live ones */
+    uint64_t peak_bytes;   /* live at the peak, if since then the stack has been touched */
+    uint64_t peak;         /* the number of that peak */
+    uint64_t pinned_bytes; /* since qyi_sample_pin */
     uint32_t depth;
     uint32_t place[]; /* numbers of places, innermost first */
 };

@@ -49,7 +49,8 @@ struct qyi_slab *qyi_slab_new(unsigned class, uint32_t owner)
     bool zeroed;
     /* Blocks whose size is a multiple of more than a granule, a power of two, are aligned to it (to as much as is promised). */
     const size_t align = qyi_max(1, (size_t)1 << qyi_classes[class].shift >> QYI_GRANULE_SHIFT);
-    const uint32_t granule = qyi_run_take(qyi_classes[class].granule_count, align, qyi_slab_entry(owner, class), &zeroed);
+    const uint32_t granule =
+        qyi_run_take(qyi_classes[class].granule_count, align, qyi_slab_entry(owner, class), &zeroed);
     if (granule == 0)
         return NULL;
     struct qyi_slab *slab = qyi_slab_at(granule);
@@ -197,7 +198,8 @@ bool qyi_slab_collect(struct qyi_slab *slab, uint32_t *wrong)
     }
     slab->free_count = (uint16_t)(slab->free_count + found);
     slab->unannounced += (int32_t)(found - announced); /* O3 */
-    if (QYI_UNLIKELY(slab->unannounced < 0)) { /* R1 comes before R2: what was announced and not found stands in a word beyond */
+    /* R1 comes before R2: what was announced and not found stands in a word beyond */
+    if (QYI_UNLIKELY(slab->unannounced < 0)) {
         *wrong = first_posted(slab, words);
         return false;
     }

@@ -343,7 +343,8 @@ int qy_slice_unsplit(qy_slice *front, qy_slice *back)
 static bool copy_out(qy_slice *slice)
 {
     /* Not one that is larger than need be: see qyi_magazines_borrow. */
-    void *p = !qyi_is_tracking() ? qyi_aligned(QYI_CACHE_LINE, slice->iov_len) : take_tracked(QYI_CACHE_LINE, slice->iov_len);
+    void *p =
+        !qyi_is_tracking() ? qyi_aligned(QYI_CACHE_LINE, slice->iov_len) : take_tracked(QYI_CACHE_LINE, slice->iov_len);
     if (p == NULL)
         return false;
     memcpy(p, slice->iov_base, slice->iov_len);

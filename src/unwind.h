@@ -13,7 +13,8 @@ enum {
 
 struct qyi_unwound {
     unsigned count;
-    uintptr_t address[QYI_STACK_FRAMES]; /* of the calls: within the instruction; innermost first, without the library's own */
+    /* Of the calls: within the instruction; innermost first, without the library's own. */
+    uintptr_t address[QYI_STACK_FRAMES];
     /* the return addresses, the library's too, and where each stands on the stack; none if that is not known of all of them */
     unsigned slots;
     uintptr_t *slot[QYI_UNWIND_SLOTS];

@@ -83,7 +83,8 @@ static void look(struct view *view, const struct qyi_stats *stats)
     /* not measured: what must have been touched */
     amount[OURS] = stats->resident_ours != 0 ? stats->resident_ours : blocks + stats->metadata;
     amount[HELD] = qyi_max(amount[OURS], blocks);
-    amount[RECORDS] = qyi_min(stats->metadata, amount[HELD] - blocks); /* most of their memory waits for more, untouched */
+    amount[RECORDS] =
+        qyi_min(stats->metadata, amount[HELD] - blocks); /* most of their memory waits for more, untouched */
     amount[RESIDENT] = stats->resident;
     amount[NOT_OURS] = stats->resident_ours != 0 ? stats->resident - qyi_min(stats->resident, stats->resident_ours) : 0;
     amount[PEAK] = stats->resident_peak;

@@ -49,10 +49,10 @@ enum {
 static const size_t PEAK_STEP_BYTES = (size_t)4 << 20; /* ... and by this */
 
 static struct {
-    _Atomic pid_t runs_in;               /* the process that the thread runs in, or did before a fork */
-    _Atomic uint32_t bell;               /* the signal that has come, or WAITING */
-    _Atomic bool main_left;              /* there is no thread from then on */
-    _Atomic bool joinable;               /* `thread` is this process's */
+    _Atomic pid_t runs_in;  /* the process that the thread runs in, or did before a fork */
+    _Atomic uint32_t bell;  /* the signal that has come, or WAITING */
+    _Atomic bool main_left; /* there is no thread from then on */
+    _Atomic bool joinable;  /* `thread` is this process's */
     pthread_t thread;
     uint64_t (*others)(uint64_t now_ms); /* who used the tick before us */
     /* the thread's */

@@ -384,8 +384,8 @@ qy_zerocopy *qy_zerocopy_new(int socket)
     if (domain < 0 && (errno == EBADF || errno == ENOTSOCK))
         return NULL;
     /* Others that know SO_ZEROCOPY, such as AF_VSOCK, have notifications of their own kind. */
-    const bool able = (domain == AF_INET || domain == AF_INET6) &&
-                      setsockopt(socket, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0;
+    const bool able =
+        (domain == AF_INET || domain == AF_INET6) && setsockopt(socket, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on) == 0;
     errno = saved_errno;
     qy_zerocopy *zerocopy = qyi_calloc(1, sizeof *zerocopy);
     if (zerocopy == NULL)

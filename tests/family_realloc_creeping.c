@@ -30,8 +30,9 @@ int main(void)
         void *fresh = malloc(size * 3 / 2);
         void *doubled = realloc(malloc(size), size * 3 / 2);
         CHECK(fresh != NULL && doubled != NULL);
-        CHECK(malloc_usable_size(doubled) == malloc_usable_size(fresh), "%zu to %zu bytes: usable %zu, malloc gives %zu", size,
-              size * 3 / 2, malloc_usable_size(doubled), malloc_usable_size(fresh));
+        CHECK(malloc_usable_size(doubled) == malloc_usable_size(fresh),
+              "%zu to %zu bytes: usable %zu, malloc gives %zu", size, size * 3 / 2, malloc_usable_size(doubled),
+              malloc_usable_size(fresh));
         free(doubled);
         free(fresh);
     }

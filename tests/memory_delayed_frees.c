@@ -18,9 +18,10 @@ static void check_size(size_t size)
         bb_sleep_ms(PORTION_MS);
     }
     size_t after = bb_rss_bytes();
-    bb_note("%zu bytes: resident %zu MiB, then %zu MiB, after the last free %zu MiB", size, before >> 20, full >> 20, after >> 20);
-    CHECK(after <= before + (full - before) * 3 / 4, "%zu bytes: resident %zu, then %zu, after the last free %zu", size, before,
-          full, after);
+    bb_note("%zu bytes: resident %zu MiB, then %zu MiB, after the last free %zu MiB", size, before >> 20, full >> 20,
+            after >> 20);
+    CHECK(after <= before + (full - before) * 3 / 4, "%zu bytes: resident %zu, then %zu, after the last free %zu", size,
+          before, full, after);
 }
 
 int main(void)

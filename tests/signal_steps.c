@@ -8,7 +8,17 @@
 
 #if defined(__x86_64__)
 
-enum { SIZE = 48, GROWN = 600, FIRST = 740, LAST = 790, STEPS = 28, NESTED = 2, AFTER = 3, FAST_BYTES = 96, TRAP_FLAG = 0x100 };
+enum {
+    SIZE = 48,
+    GROWN = 600,
+    FIRST = 740,
+    LAST = 790,
+    STEPS = 28,
+    NESTED = 2,
+    AFTER = 3,
+    FAST_BYTES = 96,
+    TRAP_FLAG = 0x100
+};
 
 static void *(*volatile take)(size_t) = malloc;
 static void (*volatile give)(void *) = free;
@@ -72,7 +82,8 @@ static void interrupt(size_t taken, bool in_free, int steps)
         hold(bb_hide(block));
     for (size_t i = 0; i < AFTER; i++)
         hold(bb_hide(malloc(SIZE)));
-    CHECK(wrong == NULL, "%s: %s interrupted after step %d, with %zu taken", wrong, in_free ? "free" : "malloc", steps, taken);
+    CHECK(wrong == NULL, "%s: %s interrupted after step %d, with %zu taken", wrong, in_free ? "free" : "malloc", steps,
+          taken);
 }
 
 int main(void)

@@ -174,7 +174,8 @@ START_TEST(test_a_success_leaves_errno)
     static qy_slice frames[COUNT];
     ck_assert_int_eq(qy_slice_split_steps(&whole, STEP, frames, COUNT), COUNT);
     errno = 0;
-    ck_assert_int_eq(qy_slices_write(pair[1], frames, COUNT), IOV_MAX * STEP); /* the second system call finds it full */
+    ck_assert_int_eq(qy_slices_write(pair[1], frames, COUNT),
+                     IOV_MAX * STEP); /* the second system call finds it full */
     ck_assert_int_eq(errno, 0);
     ck_assert_int_eq(qy_slices_write(pair[1], frames, COUNT), -1);
     ck_assert_int_eq(errno, EAGAIN);
@@ -190,7 +191,7 @@ static void on_alarm(int signal)
 START_TEST(test_more_bytes_than_one_call_takes_are_written)
 {
     if (UNIT_TSAN)
-        return; /* which would look at all of them */
+        return;                                 /* which would look at all of them */
     const size_t bytes = ((size_t)5 << 30) + 1; /* nobody looks at them */
     const int null = open("/dev/null", O_WRONLY);
     const int fd = memfd_create("hole", MFD_CLOEXEC);

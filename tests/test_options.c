@@ -430,7 +430,8 @@ START_TEST(test_long_input_is_cut_in_messages)
 
     const char k48[] = "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk";
     char expected[1024] = "quarry: QUARRY_STATS: bad value '";
-    strcat(strcat(expected, k48), "...' (0, 1, text, json or prom, and :PATH for a file)\nquarry: QUARRY_OPTIONS: unknown key '");
+    strcat(strcat(expected, k48),
+           "...' (0, 1, text, json or prom, and :PATH for a file)\nquarry: QUARRY_OPTIONS: unknown key '");
     strcat(strcat(expected, k48), "...' ('help' lists them)\nquarry: QUARRY_OPTIONS: bad value '");
     strcat(strcat(expected, k48), "...' for 'thp' (default, always or never)\nquarry: QUARRY_OPTIONS: unknown key '");
     strcat(strcat(expected, k48), "...' ('help' lists them)\n");

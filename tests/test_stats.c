@@ -116,7 +116,8 @@ START_TEST(test_live_blocks_are_those_of_the_shadow)
             size_t wanted = random_below(20) == 0 ? 0 : 1 + random_below(1u << (4 + random_below(15)));
             blocks[place].p = wanted == 0 ? NULL : qyi_malloc(wanted);
             if (wanted <= QYI_SMALL_BYTES)
-                wanted = qyi_usable_size(blocks[place].p, "test"); /* the first few of a size may be of a larger class */
+                wanted =
+                    qyi_usable_size(blocks[place].p, "test"); /* the first few of a size may be of a larger class */
             blocks[place].bytes = wanted;
             if (wanted > QYI_SMALL_BYTES) {
                 large++;

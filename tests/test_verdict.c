@@ -134,8 +134,10 @@ START_TEST(test_verdict_of_memory_that_is_not_touched)
     stats->classes[qyi_class_of(64)].live = 0;
     stats->resident = stats->resident_peak = 12 * QYI_MIB;
     stats->resident_ours = 10 * QYI_MIB;
-    check_verdict(stats, "most of the memory is live: the program holds 300.0 MiB (100% of Quarry's), most in large blocks; 290.0 MiB "
-                         "of Quarry's is not resident: not touched yet, or swapped out\n");
+    check_verdict(
+        stats,
+        "most of the memory is live: the program holds 300.0 MiB (100% of Quarry's), most in large blocks; 290.0 MiB "
+        "of Quarry's is not resident: not touched yet, or swapped out\n");
 }
 END_TEST
 
@@ -144,8 +146,10 @@ START_TEST(test_verdict_records)
     struct qyi_stats *stats = process(15, 0, 0, 8);
     stats->metadata = 200 * QYI_MIB;
     stats->resident = stats->resident_peak = stats->resident_ours = 90 * QYI_MIB;
-    check_verdict(stats, "much is Quarry's own records, of slabs, threads and a profile's samples: 67.0 MiB (74% of Quarry's); live "
-                         "blocks are 15.0 MiB\n");
+    check_verdict(
+        stats,
+        "much is Quarry's own records, of slabs, threads and a profile's samples: 67.0 MiB (74% of Quarry's); live "
+        "blocks are 15.0 MiB\n");
 }
 END_TEST
 

@@ -25,7 +25,7 @@
 
 /* ---- a kernel that is told what to answer ---- */
 
-static int refusal;           /* to MSG_ZEROCOPY: an errno, or 0 */
+static int refusal;            /* to MSG_ZEROCOPY: an errno, or 0 */
 static bool nothing_is_copied; /* notifications say so, wherever the bytes went */
 
 /* The core's system calls come here. */

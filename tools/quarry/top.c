@@ -46,7 +46,7 @@ static uint64_t rate(const struct top *top, uint64_t now, uint64_t before)
 static uint64_t calls_of(const struct qyi_stats *stats)
 {
     uint64_t calls = stats->large_calls;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++)
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++)
         calls += stats->classes[class].calls;
     return calls;
 }
@@ -227,7 +227,7 @@ static unsigned fill_rows(struct row *rows, const struct top *top)
     const struct qyi_stats *now = &top->now->stats;
     const struct qyi_stats *before = &top->before->stats;
     unsigned count = 0;
-    for (unsigned class = 0; class < QYI_CLASS_COUNT; class ++) {
+    for (unsigned class = 0; class < QYI_CLASS_COUNT; class++) {
         const struct qyi_stats_class *seen = &now->classes[class];
         if (seen->calls == 0 && seen->slabs == 0)
             continue;
