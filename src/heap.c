@@ -199,12 +199,12 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
     if ((entry ^ (uint64_t)offset << QYI_ENTRY_OFFSET_SHIFT) != expected || owner == 0 ||
         !qyi_heap_by_id(owner)->broken)
         fail(class, p, "double free");
-    struct qyi_slab *slab = qyi_slab_at((uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset);
-    const uint32_t number = qyi_slab_block(slab, p);
+    const uint32_t first = (uint32_t)(qyi_region_offset(p) >> QYI_GRANULE_SHIFT) - offset;
+    const uint32_t number = qyi_slab_block(qyi_slab_at(first), p);
     if (number >= qyi_classes[class].block_count)
         fail(class, p, "not the start of a block");
     uint64_t twice;
-    if (qyi_slab_post(qyi_slab_granule(slab), class, number / 64, (uint64_t)1 << number % 64, &twice) ==
+    if (qyi_slab_post(first, class, number / 64, (uint64_t)1 << number % 64, &twice) ==
         QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
 }
@@ -297,7 +297,8 @@ void qyi_heap_drain(struct qyi_heap *heap)
         struct qyi_slab *slab = qyi_slab_at(granule);
         /* Read before qyi_slab_collect: after that, another thread may put the slab on a list again. */
         const uint32_t next = atomic_load_explicit(&slab->notify_next, memory_order_relaxed);
-        qyi_prefetch_to_write(&qyi_slab_at(next)->pending);
+        if (next != 0)
+            qyi_prefetch_to_write(&qyi_slab_at(next)->pending);
         const uint32_t owner = qyi_entry_owner(qyi_entry(granule));
         if (owner != heap->id) {
             if (QYI_UNLIKELY(owner == 0)) /* it has been deleted while somebody freed one of its blocks again */

@@ -1,7 +1,7 @@
 /*
  * heap.h: the slabs of one thread, and what magazines take from them and give them. Layer 4.
  *
- * A heap outlives its thread: see heaps.h.
+ * A heap outlives its thread, and goes to another one: see heaps.h.
  */
 #ifndef QYI_HEAP_H
 #define QYI_HEAP_H

@@ -1,6 +1,8 @@
 /*
  * heaps.h: all heaps: by id, those that are idle, and the common one. Layer 4.
  *
+ * A heap is never freed. When its thread has ended, it is idle until another thread adopts it.
+ *
  * The common heap belongs to no thread: it has all slabs of larger blocks (qyi_class_is_common), small slabs with free blocks move
  * there when their thread ends, and threads without magazines (before the first call, after the last, out of memory)
  * allocate from it directly.

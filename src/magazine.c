@@ -271,9 +271,10 @@ static bool refill(struct qyi_magazines *mine, unsigned class)
     set_count(mine, class, got);
     if (qyi_class_is_common(class))
         mine->common_bytes += (size_t)got * qyi_classes[class].bytes;
-    if (mine->heap->drains != 0)
-        prefetch_blocks(row, got);
+    const bool others_free = mine->heap->drains != 0;
     qyi_unlock(&mine->heap->lock);
+    if (others_free)
+        prefetch_blocks(row, got);
     return got != 0;
 }
 

@@ -158,9 +158,10 @@ QYI_INLINE bool starts_block(const void *p, uint64_t entry)
 
 QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t entry)
 {
-    /* A block of the common heap's own classes, in a slab without flags: most of those that come here. An entry of 0 has no owner. */
+    /* A block of the common heap's own classes, in a slab without flags: most of those that come here. An entry of 0 has class 0: then
+     * there may be no common heap yet. */
     const unsigned class = qyi_entry_class(entry);
-    if ((entry ^ qyi_owner_key(qyi_common->id)) < QYI_ENTRY_LARGE && qyi_class_is_common(class) &&
+    if (qyi_class_is_common(class) && (entry ^ qyi_owner_key(qyi_common->id)) < QYI_ENTRY_LARGE &&
         starts_block(p, entry) && QYI_LIKELY(qyi_magazines_push_common(qyi_my_magazines(), class, (void *)p)))
         return 0;
     if (QYI_UNLIKELY(!qyi_entry_is_plain(entry)))

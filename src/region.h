@@ -132,11 +132,13 @@ QYI_INLINE uint32_t qyi_entry_owner(uint64_t entry)
     return (uint32_t)(entry >> QYI_ENTRY_OWNER_SHIFT);
 }
 
+static_assert((int)QYI_ENTRY_OFFSET_SHIFT <= (int)QYI_GRANULE_SHIFT, "an entry's offset is shifted up to bytes");
+
 /* Bytes from the start of a slab to p, whose granule has this entry. */
 QYI_INLINE uint32_t qyi_entry_bytes(uint64_t entry, const void *p)
 {
     /* qyi_entry_offset(entry) << QYI_GRANULE_SHIFT, with one shift */
-    const uint32_t before = ((uint32_t)entry & QYI_ENTRY_OFFSET_MAX << QYI_ENTRY_OFFSET_SHIFT)
+    const uint32_t before = ((uint32_t)entry & (QYI_ENTRY_OFFSET_MAX << QYI_ENTRY_OFFSET_SHIFT))
                             << (QYI_GRANULE_SHIFT - QYI_ENTRY_OFFSET_SHIFT);
     return (uint32_t)(qyi_region_offset(p) % QYI_GRANULE_BYTES) + before;
 }

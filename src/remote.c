@@ -60,8 +60,8 @@ static void announce(uint64_t key, uint64_t bits)
      * news on. */
     const uint64_t entry = qyi_entry(granule) & ~QYI_ENTRY_SLAB_FLAGS;
     const uint32_t owner = qyi_entry_owner(entry);
-    /* owner 0: a free granule's entry is what a slab of class 0 and owner 0 would have */
     const unsigned class = class_of(key);
+    /* owner 0: a free granule's entry is what a slab of class 0 and owner 0 would have */
     if (QYI_UNLIKELY(owner == 0 || entry != qyi_slab_entry(owner, class)))
         fail_twice(key, bits);
     uint64_t twice;

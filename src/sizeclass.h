@@ -54,7 +54,7 @@ struct qyi_class {
 extern QYI_HIDDEN struct qyi_class qyi_classes[QYI_CLASS_COUNT];
 
 /*
- * What finds a block from an interior pointer. Apart, so that the table that every flush reads stays
+ * What finds a block from an interior pointer, and a block's size where a magazine is found too. Apart, so that the table that every flush reads stays
  * small; and 32 bytes, so that an entry's class, which stands five bits up, is an offset into it.
  */
 struct qyi_interior {

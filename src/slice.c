@@ -54,6 +54,7 @@ static QYI_COLD void *take_tracked(size_t align, size_t length)
     return p;
 }
 
+/* By itself, so that new_slow has no register to save. */
 static QYI_NOINLINE qy_slice new_hard(size_t length)
 {
     if (length == 0)
@@ -64,7 +65,6 @@ static QYI_NOINLINE qy_slice new_hard(size_t length)
     return QYI_LIKELY(p != NULL) ? make(p, length) : empty;
 }
 
-/* Apart from the rest, so that no register has to be saved. */
 static QYI_LINE_ALIGNED QYI_NOINLINE qy_slice new_slow(size_t length)
 {
     void *block;

@@ -302,14 +302,17 @@ static ssize_t send_some(const struct qyi_sending *sending, const qy_slice *slic
         errno = saved_errno;
         return send_copying(zerocopy, sending, slices, count, more);
     }
-    const ssize_t sent = send_in_place(zerocopy, sending, slices, count, more);
+    ssize_t sent = send_in_place(zerocopy, sending, slices, count, more);
     if (sent >= 0 || (errno != ENOBUFS && errno != EOPNOTSUPP))
         return sent;
-    zerocopy->able = errno != EOPNOTSUPP;
+    const bool unsupported = errno == EOPNOTSUPP;
     zerocopy->stats.refused++;
     (void)qy_zerocopy_reap(zerocopy);
     errno = saved_errno;
-    return send_copying(zerocopy, sending, slices, count, more);
+    sent = send_copying(zerocopy, sending, slices, count, more);
+    if (unsupported && sent >= 0)
+        zerocopy->able = false; /* or it was another flag that the socket does not know */
+    return sent;
 }
 
 /* What is to be sent: the slices of an array, or of a chain. */

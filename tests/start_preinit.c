@@ -1,6 +1,6 @@
 /*
  * Use before any constructor: .preinit_array runs before the library's own constructor. First free(NULL), as newer loaders
- * do, then every kind of allocation; what was allocated there is used, resized and freed in main.
+ * do, and releases of what is not ours, then every kind of allocation; what was allocated there is used, resized and freed in main.
  */
 #include "blackbox.h"
 #include <malloc.h>
@@ -15,9 +15,18 @@ static size_t early_size(size_t i)
     return i * i * i + i;
 }
 
+/* The library's, which is preloaded. */
+extern int qy_release(const void *p) __attribute__((weak));
+
 static void before_constructors(void)
 {
+    char local[16];
     free(bb_hide(NULL));
+    if (qy_release != NULL) {
+        CHECK(qy_release(NULL) == 0);
+        errno = 0;
+        CHECK(qy_release(local) == -1 && errno == EINVAL);
+    }
     for (size_t i = 0; i < BB_COUNT(early_blocks); i++) {
         early_sizes[i] = early_size(i);
         early_blocks[i] = i % 2 ? malloc(early_sizes[i]) : calloc(1, early_sizes[i]);

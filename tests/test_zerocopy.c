@@ -43,8 +43,10 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     const ssize_t got = syscall(SYS_recvmsg, fd, message, flags);
     if (got < 0 || (flags & MSG_ERRQUEUE) == 0 || !nothing_is_copied)
         return got;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part))
-        ((struct sock_extended_err *)CMSG_DATA(part))->ee_code = 0;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level == SOL_IP && part->cmsg_type == IP_RECVERR)
+            ((struct sock_extended_err *)CMSG_DATA(part))->ee_code = 0;
+    }
     return got;
 }
 
@@ -319,6 +321,26 @@ START_TEST(test_a_kernel_that_knows_no_other_way_copies_for_good)
 }
 END_TEST
 
+START_TEST(test_a_flag_that_the_socket_does_not_know_is_an_error_of_this_send_only)
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof peer;
+    const int in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    require(bind(in, (struct sockaddr *)&peer, length) == 0 && getsockname(in, (struct sockaddr *)&peer, &length) == 0);
+    require(connect(out, (struct sockaddr *)&peer, length) == 0);
+    qy_zerocopy *account = qy_zerocopy_new(out);
+    qy_slice slice = qy_slice_zeroed(PART);
+    ck_assert_int_eq(qy_zerocopy_send(account, &slice, 1, MSG_OOB), -1);
+    ck_assert_int_eq(errno, EOPNOTSUPP);
+    ck_assert_uint_eq(slice.iov_len, PART);
+    ck_assert_int_eq(qy_zerocopy_send(account, &slice, 1, 0), PART);
+    ck_assert_uint_eq(qy_zerocopy_get_stats(account).sends, 1);
+    ck_assert_int_eq(qy_zerocopy_wait(account, 10000), 0);
+    qy_zerocopy_free(account);
+}
+END_TEST
+
 START_TEST(test_other_refusals_are_errors)
 {
     int pair[2];
@@ -558,6 +580,7 @@ int main(void)
     tcase_add_test(tests, test_the_same_by_version_six);
     tcase_add_test(tests, test_a_kernel_without_room_copies);
     tcase_add_test(tests, test_a_kernel_that_knows_no_other_way_copies_for_good);
+    tcase_add_test(tests, test_a_flag_that_the_socket_does_not_know_is_an_error_of_this_send_only);
     tcase_add_test(tests, test_other_refusals_are_errors);
     tcase_add_test(tests, test_a_path_that_does_not_copy_is_used_at_once);
     tcase_add_test(tests, test_one_send_is_tried_until_its_path_is_known);

@@ -10,15 +10,16 @@
  *
  * Pinning pages and reading the error queue cost more than copying a little: see qy_zerocopy(3) for the figures. So a
  * send is copied as by qy_slices_send() if it is small, or in small pieces; if the kernel has no room to account for
- * it (ENOBUFS); from then on, if it does not support it there (EOPNOTSUPP: TLS in the kernel); for a while after the kernel has reported that it had to copy in any case (it always has to on the
- * loopback device, for one); while the first send, or the first after such a while, waits for its notification; and
- * always on sockets that cannot do it, such as AF_UNIX. Nothing but speed depends on it.
+ * it (ENOBUFS); from then on, if the kernel refuses it there (EOPNOTSUPP: TLS in the kernel); for a while after the
+ * kernel has reported that it had to copy in any case (it always has to on the loopback device, for one); while the
+ * first send, or the first after such a while, waits for its notification; and always on sockets that cannot do it,
+ * such as AF_UNIX. Nothing but speed depends on it.
  *
  * The bytes  must not be changed before they are reaped: the receiver could get either version. Take care with
  *            qy_slice_try_mut() and qy_is_unique(): they see the reference that is held, and say no.
  * The socket must have no other reader of its error queue and no other sender of MSG_ZEROCOPY, before or meanwhile:
- * sends
- *            are known by counting them from the socket's first one on. At most one qy_zerocopy in its life, therefore.
+ *            sends are known by counting them from the socket's first one on. At most one qy_zerocopy in its life,
+ *            therefore.
  * Threads    one at a time per qy_zerocopy; the slices may be used by any.
  * fork       a child has its parent's qy_zerocopy without anything in flight: what the parent had sent stays referenced
  *            (allocated) in the child for ever, notifications are left to the parent, and the child's own sends are

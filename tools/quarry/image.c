@@ -41,7 +41,7 @@ enum {
     LOOKS_MAX = 20,
     STEADY_READS_MAX = 1000,
     STARTS_MAX = 30,
-    HEAPS_MAX = 1 << 20, /* ids that heap.c has room for */
+    HEAPS_MAX = 1 << 20, /* ids that heaps.c has room for */
 };
 
 static const char STARTS_VARIABLE[] = "QUARRY_COMMAND_STARTS";
