@@ -204,8 +204,7 @@ static QYI_NOINLINE void put_elsewhere(unsigned class, const void *p, uint64_t e
     if (number >= qyi_classes[class].block_count)
         fail(class, p, "not the start of a block");
     uint64_t twice;
-    if (qyi_slab_post(first, class, number / 64, (uint64_t)1 << number % 64, &twice) ==
-        QYI_POSTED_FREE_ALREADY)
+    if (qyi_slab_post(first, class, number / 64, (uint64_t)1 << number % 64, &twice) == QYI_POSTED_FREE_ALREADY)
         fail(class, p, "double free");
 }
 

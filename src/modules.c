@@ -51,7 +51,7 @@ static void copy_build_id(struct qyi_module *module, const char *notes, size_t b
     }
 }
 
-static void add_segment(struct qyi_modules *modules, const struct dl_phdr_info *info, const ElfW(Phdr) *segment)
+static void add_segment(struct qyi_modules *modules, const struct dl_phdr_info *info, const ElfW(Phdr) * segment)
 {
     struct qyi_module *module = &modules->module[modules->count];
     const size_t before = segment->p_vaddr % qyi_os_page_bytes; /* of the page it begins in */
