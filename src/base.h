@@ -100,8 +100,8 @@ QYI_INLINE uint64_t qyi_mask64(unsigned from, unsigned count)
 /* This line, which another processor may have changed last, is going to be changed. */
 QYI_INLINE void qyi_prefetch_to_write(const volatile void *p)
 {
-#if defined( \
-    __x86_64__) /* the builtin fetches it to be read, unless told of a processor; none but the first of 2004 lacks this */
+#if defined(__x86_64__)
+    /* The builtin fetches it to be read, unless told of a processor. Only the first ones of 2004 do not know this. */
     __asm__ volatile("prefetchw (%0)" : : "r"(p));
 #else
     __builtin_prefetch((const void *)p, 1);
