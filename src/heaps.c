@@ -69,8 +69,8 @@ static struct qyi_heap *new_record(void)
     return &registry.spare[--registry.spare_count];
 }
 
-/* The caller holds the registry lock. */
-static struct qyi_heap *new_heap(void)
+/* The caller holds the registry lock. Opened it is by whoever uses it. */
+static struct qyi_heap *new_heap(bool apart)
 {
     const uint32_t id = atomic_load_explicit(&registry.count, memory_order_relaxed) + 1;
     if (id >= CHUNK_HEAPS * CHUNK_COUNT)
@@ -84,6 +84,7 @@ static struct qyi_heap *new_heap(void)
         return NULL; /* the magazines are lost, to a process that is out of memory */
     heap->id = id;
     heap->magazines = magazines;
+    heap->apart = magazines->forks = apart; /* in a forked child, no thread has lost it */
     (*chunk)[id % CHUNK_HEAPS] = heap;
     /* release: pairs with the acquire in qyi_heap_count */
     atomic_store_explicit(&registry.count, id, memory_order_release);
@@ -93,7 +94,7 @@ static struct qyi_heap *new_heap(void)
 bool qyi_heaps_init(void)
 {
     qyi_lock(&registry.lock);
-    qyi_common = new_heap();
+    qyi_common = new_heap(false);
     qyi_unlock(&registry.lock);
     return qyi_common != NULL;
 }
@@ -123,12 +124,22 @@ struct qyi_heap *qyi_heap_adopt(void)
     if (heap != NULL)
         registry.loaded_count--;
     else if ((heap = pop(&registry.idle)) == NULL)
-        heap = new_heap();
+        heap = new_heap(false);
     qyi_unlock(&registry.lock);
     if (heap != NULL && !heap->loaded)
         qyi_magazines_open(heap->magazines, heap, heap->id);
     if (heap != NULL)
         heap->loaded = false;
+    return heap;
+}
+
+struct qyi_heap *qyi_heap_make_apart(void)
+{
+    qyi_lock(&registry.lock);
+    struct qyi_heap *heap = new_heap(true);
+    qyi_unlock(&registry.lock);
+    if (heap != NULL)
+        qyi_magazines_open(heap->magazines, heap, heap->id);
     return heap;
 }
 
@@ -245,7 +256,7 @@ QYI_COLD void qyi_heaps_after_fork(void)
      * ones. */
     struct qyi_heap *broken = qyi_common;
     memset(broken->available, 0, sizeof broken->available);
-    struct qyi_heap *fresh = new_heap();
+    struct qyi_heap *fresh = new_heap(false);
     if (fresh != NULL) {
         broken->broken = true;
         qyi_common = fresh;

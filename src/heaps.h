@@ -26,6 +26,9 @@ bool qyi_heaps_init(void);
 /* An idle heap, with whatever is in its magazines, or a new one, or NULL. The caller becomes its only user. */
 struct qyi_heap *qyi_heap_adopt(void);
 
+/* A heap that no thread has had or will have, which takes nothing from the common one; or NULL. */
+struct qyi_heap *qyi_heap_make_apart(void);
+
 /*
  * The heap's thread has ended. It keeps what it has for the next thread, if few others do; else, and always if it is
  * not wanted loaded, its blocks go back, its slabs with room go to the common heap and its magazines' pages are given

@@ -90,7 +90,8 @@ void qyi_large_give(void *p)
 {
     struct qyi_large *large = qyi_large_at(p, "free");
     forget_move(p, large);
-    qyi_run_give(granule_of(p), large->granules);
+    if (QYI_UNLIKELY(!qyi_run_give_large(granule_of(p), large->granules)))
+        qyi_fatal_pointer("free", p, 1, "double free"); /* by two threads at once */
 }
 
 /*

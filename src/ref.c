@@ -107,7 +107,10 @@ QYI_NOINLINE int qyi_retain_sized(const void *p, uint32_t count, size_t length)
 /* The caller has the last reference to the block. It may start in another granule than the one that led to it. */
 static int free_block(void *start)
 {
-    return qyi_free_last(start, qyi_entry(granule_of(start)));
+    const uint64_t entry = qyi_entry(granule_of(start));
+    if (QYI_UNLIKELY(entry == 0)) /* another thread has taken itself for the last one, too */
+        qyi_too_many_releases(start);
+    return qyi_free_last(start, entry);
 }
 
 /* The same for the block of a slab around p, whose granule has this entry. */

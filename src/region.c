@@ -161,6 +161,18 @@ void qyi_run_give(uint32_t first, size_t granules)
     qyi_unlock(&region.lock);
 }
 
+bool qyi_run_give_large(uint32_t first, size_t granules)
+{
+    qyi_lock(&region.lock);
+    const bool is_there = (qyi_entry(first) & QYI_ENTRY_LARGE) != 0;
+    if (QYI_LIKELY(is_there)) {
+        clear_entries(first, granules);
+        qyi_frames_give(&region.frames, first, granules);
+    }
+    qyi_unlock(&region.lock);
+    return is_there;
+}
+
 bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
 {
     const struct qyi_frames *frames = &region.frames;

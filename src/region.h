@@ -198,6 +198,9 @@ uint32_t qyi_run_take(size_t granules, size_t align, uint64_t entry, bool *zeroe
 /* Give a run, or its tail, back. The caller has the only use of it. */
 void qyi_run_give(uint32_t first, size_t granules);
 
+/* Give a large block's run back. False: somebody has done so meanwhile. */
+bool qyi_run_give_large(uint32_t first, size_t granules);
+
 /* Take the granules that follow a run, in place. False when they are not free. *zeroed as above, for the new part. */
 bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed);
 

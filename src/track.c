@@ -272,11 +272,9 @@ static struct qyi_heap *buffer_heap(void)
     struct qyi_heap *heap = atomic_load_explicit(&track.heap, memory_order_acquire);
     if (heap != NULL && !heap->broken)
         return heap;
-    struct qyi_heap *fresh = qyi_heap_adopt();
+    struct qyi_heap *fresh = qyi_heap_make_apart(); /* not an idle one, with blocks that are no buffers */
     if (fresh == NULL)
         return NULL;
-    fresh->apart = true;
-    fresh->magazines->forks = true; /* a forked child does not bury it: it is nobody's */
     if (atomic_compare_exchange_strong_explicit(&track.heap, &heap, fresh, memory_order_acq_rel, memory_order_acquire))
         return fresh;
     fresh->apart = fresh->magazines->forks = false;

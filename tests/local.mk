@@ -111,6 +111,7 @@ thread_programs = \
 	tests/thread_key_destructors \
 	tests/thread_main_leaves \
 	tests/thread_refs \
+	tests/thread_refs_twice \
 	tests/thread_remote_bounded \
 	tests/thread_sleeping_owner \
 	tests/thread_small_stack
@@ -348,6 +349,7 @@ tests_family_getline_LDADD        = libquarry.la
 tests_fork_refs_LDADD             = libquarry.la
 tests_stress_refs_LDADD           = libquarry.la
 tests_thread_refs_LDADD           = libquarry.la
+tests_thread_refs_twice_LDADD     = libquarry.la
 tests_track_target_LDADD          = libquarry.la
 # The consumers of profiles look for symbols in it.
 tests_profile_target_LDFLAGS      = $(AM_LDFLAGS) -no-install

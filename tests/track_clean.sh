@@ -9,6 +9,8 @@ for mode in sites full; do
     says 0
     run QUARRY_OPTIONS=buf_track:$mode "$program" crowd
     says 0
+    run QUARRY_OPTIONS=buf_track:$mode "$program" inherit
+    says 0
 done
 run QUARRY_OPTIONS=buf_track:off "$program" clones
 says 0

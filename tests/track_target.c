@@ -201,6 +201,27 @@ static void share(void)
     release_here(p);
 }
 
+/* A block that was a buffer in its first life, and is an ordinary one when its thread's heap becomes idle. */
+static void *live_twice(void *unused)
+{
+    static char *ordinary;
+    char *buffer = malloc(100);
+    retain_here(buffer);
+    release_here(buffer);
+    free_here(buffer);
+    ordinary = malloc(100);
+    CHECK(unused == NULL && ordinary == buffer);
+    return ordinary;
+}
+
+static void inherit(void)
+{
+    char *ordinary = bb_join(bb_start(live_twice, NULL));
+    qy_slice slice = make_here(100); /* the first buffer: a heap is looked for */
+    free_here(ordinary);
+    drop_here(&slice);
+}
+
 int main(int count, char **arguments)
 {
     const char *what = count > 1 ? arguments[1] : "";
@@ -208,6 +229,8 @@ int main(int count, char **arguments)
         behave();
     } else if (strcmp(what, "crowd") == 0) {
         crowd();
+    } else if (strcmp(what, "inherit") == 0) {
+        inherit();
     } else if (strcmp(what, "clones") == 0) {
         leak_clones();
     } else if (strcmp(what, "part") == 0) {
