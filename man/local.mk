@@ -19,3 +19,22 @@ dist_man_MANS += man/qy_uring.3
 else
 EXTRA_DIST += man/qy_uring.3
 endif
+
+# Every function has a page by its own name, which leads to the one that describes it.
+EXTRA_DIST += man/functions.sh
+
+install-data-hook:
+	@cd '$(DESTDIR)$(man3dir)' && for page in libquarry.3 qy_*.3; do \
+	  [ ! -L "$$page" ] || continue; \
+	  for name in `$(SHELL) '$(abs_top_srcdir)/man/functions.sh' '$(abs_top_srcdir)' "$$page"`; do \
+	    [ "$$name.3" = "$$page" ] || ln -sf "$$page" "$$name.3"; \
+	  done; \
+	done
+
+uninstall-hook:
+	@for page in $(notdir $(dist_man_MANS)); do \
+	  case $$page in *.3) ;; *) continue ;; esac; \
+	  for name in `$(SHELL) '$(abs_top_srcdir)/man/functions.sh' '$(abs_top_srcdir)' "$$page"`; do \
+	    rm -f '$(DESTDIR)$(man3dir)'/"$$name.3"; \
+	  done; \
+	done

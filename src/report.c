@@ -69,7 +69,7 @@ static void put_totals(struct qyi_text *text, const struct qyi_stats *stats)
     put_memory(text, "cached", stats->cached, stats->mapped, "in magazines, at hand");
     put_memory(text, "dirty", stats->dirty, stats->mapped, "free, resident until purged");
     put_memory(text, "clean", stats->clean, stats->mapped, "free, not resident");
-    put_memory(text, "metadata", stats->metadata, stats->mapped, "Quarry's own records");
+    put_memory(text, "metadata", stats->metadata, stats->mapped, "room for Quarry's records");
     qyi_put_spaces(text, 2 + NAME_COLUMN);
     qyi_put(text, "  ------------ ---------- ------\n");
     put_memory(text, "= mapped", stats->mapped, stats->mapped, "all that Quarry has mapped");

@@ -80,8 +80,8 @@ static void look(struct view *view, const struct qyi_stats *stats)
     amount[DIRTY] = stats->dirty;
     amount[HANDED] = stats->live - stats->large_live + stats->cached + stats->freed_in_slabs;
     const size_t blocks = stats->live + stats->cached + stats->freed_in_slabs + stats->dirty;
-    /* not measured: what must have been touched */
-    amount[OURS] = stats->resident_ours != 0 ? stats->resident_ours : blocks + stats->metadata;
+    /* not measured: what must have been touched. Not all of the records have, and nobody knows which */
+    amount[OURS] = stats->resident_ours != 0 ? stats->resident_ours : blocks;
     amount[HELD] = qyi_max(amount[OURS], blocks);
     amount[RECORDS] =
         qyi_min(stats->metadata, amount[HELD] - blocks); /* most of their memory waits for more, untouched */

@@ -17,7 +17,7 @@ refused 2 '--sort takes' top -b -s colour 1
 refused 2 'trim takes one process' trim
 refused 2 'run takes a program' run
 refused 2 '--stats takes text, json or prom' run --stats=xml true
-refused 2 '--option takes NAME:VALUE' run -o purge true
+refused 2 '--option takes NAME:VALUE' run -o '' true
 refused 1 'top needs the number of a process' top -b no-number
 for name in run stat top map trim; do
     ask "$name" --help

@@ -43,6 +43,9 @@ for file in "$library" "$libdir/libquarry.so" "$libdir/libquarry.a" "$ROOT$INCLU
     [ -s "$file" ] || fail "not installed: $file"
 done
 [ ! -e "$libdir/libquarry-core.a" ] || fail "the convenience library is installed"
+for name in qy_malloc qy_release qy_slice_sub qy_builder_append qy_cursor_peek qy_chain_push qy_pool_trim qy_zerocopy_reap; do
+    [ -s "$ROOT$MANDIR/man3/$name.3" ] || fail "no manual page by the name of $name"
+done
 ok "all files are there"
 
 # --- Preloaded ------------------------------------------------------------------------------------------------------------

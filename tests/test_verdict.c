@@ -159,6 +159,10 @@ START_TEST(test_verdict_without_knowing_what_is_ours)
     stats->resident_ours = 0;
     check_verdict(stats, "most of the memory is live: the program holds 900.0 MiB (90% of Quarry's)");
     ck_assert_ptr_null(strstr(text, "not ours"));
+    stats = process(9, 0, 0, 0);
+    stats->resident_ours = 0;
+    stats->metadata = 14 * QYI_MIB; /* room for records, most of it untouched */
+    check_verdict(stats, "most of the memory is live: the program holds 9.0 MiB (100% of Quarry's)");
 }
 END_TEST
 

@@ -126,7 +126,7 @@ class Bench:
     def loopback(self, system, frame, subscribers):
         relay, publish, subscribe = self.start_relay(system, self.prefix)
         load = self.load(self.prefix, f"--publish={publish}", f"--subscribe={subscribe}", f"--frame={frame}",
-                         f"--subscribers={subscribers}", f"--seconds={self.options.tenths}")
+                         f"--subscribers={subscribers}", f"--tenths={self.options.tenths}")
         cost = self.stop(relay, system)
         return load["mib_per_second"], cost
 
@@ -140,7 +140,7 @@ class Bench:
             raise Failed(f"relay-wire: {wire.communicate()[1]}")
         begin = time.monotonic()
         self.load(prefix, f"--host={HERE}", f"--publish={publish}", f"--subscribe={subscribe}", f"--frame={frame}",
-                  "--subscribers=0", f"--seconds={self.options.tenths}")
+                  "--subscribers=0", f"--tenths={self.options.tenths}")
         cost = self.stop(relay, system)  # which sends what waits before it ends
         seconds = time.monotonic() - begin
         self.stop(wire, "relay-wire")

@@ -238,14 +238,16 @@ static int open_beneath(const char *path, struct stat *about)
     return file;
 }
 
-static int open_file(const char *path, struct stat *about)
+static int open_file(const char *path, struct stat *about, const char **type)
 {
     int file = open_beneath(path, about);
+    *type = type_of(path);
     if (file >= 0 && S_ISDIR(about->st_mode)) {
         char index[REQUEST_HEAD_MAX + 16];
         close(file);
         snprintf(index, sizeof index, "%s/index.html", path);
         file = open_beneath(index, about);
+        *type = type_of(index);
     }
     if (file >= 0 && !S_ISREG(about->st_mode)) {
         close(file);
@@ -261,7 +263,8 @@ static void serve_file(struct connection *connection, const struct request *requ
     char modified[48];
     char field[128];
     const bool with_body = request->method == METHOD_GET;
-    const int file = open_file(request->path, &about);
+    const char *type;
+    const int file = open_file(request->path, &about, &type);
     if (file < 0) {
         reply_status(connection, errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? 404 : 403, with_body,
                      "");
@@ -288,7 +291,7 @@ static void serve_file(struct connection *connection, const struct request *requ
     }
     reply_head(connection, request->has_range ? 206 : 200,
                "Content-Type: %s\r\nContent-Length: %ju\r\nLast-Modified: %s\r\nAccept-Ranges: bytes\r\n%s",
-               type_of(request->path), (uintmax_t)length, modified, field);
+               type, (uintmax_t)length, modified, field);
     if (!with_body || length == 0 || connection->ended)
         close(file);
     else if (reply_file(connection->reply, file, first, length) != 0)
@@ -557,7 +560,7 @@ static void read_options(int argc, char **argv)
         case 'i': options.idle_seconds = (unsigned)number_of("idle", optarg, 1, 86400); break;
         case 'S': options.stats = true; break;
         case 'h': printf(help, program_invocation_short_name, httpd_about); exit(0);
-        default: die_usage("what is wrong is said above");
+        default: die_option();
         }
     }
     if (optind + 1 != argc)

@@ -112,7 +112,7 @@ static void read_options(int argc, char **argv)
             pipeline.separator = optarg[0];
             break;
         case 'h': printf(help, program_invocation_short_name); exit(0);
-        default: die_usage("what is wrong is said above");
+        default: die_option();
         }
     }
 }

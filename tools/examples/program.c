@@ -52,14 +52,19 @@ void die(const char *format, ...)
     exit(1);
 }
 
+void die_option(void)
+{
+    fprintf(stderr, "Try '%s --help'.\n", name);
+    exit(2);
+}
+
 void die_usage(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     say(format, arguments);
     va_end(arguments);
-    fprintf(stderr, "Try '%s --help'.\n", name);
-    exit(2);
+    die_option();
 }
 
 void *need(void *block)

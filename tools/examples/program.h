@@ -24,6 +24,9 @@ noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* For wrong options: exit status 2, and where to find help. */
 noreturn void die_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same where getopt has said already what is wrong. */
+noreturn void die_option(void);
+
 /* NULL ends the program: out of memory. */
 void *need(void *block);
 

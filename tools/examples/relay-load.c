@@ -368,7 +368,7 @@ static const char help[] =
     "  --subscribe=PORT    its port for subscribers\n"
     "  --frame=N[-M]       bytes of a frame: N, or between N and M at random (1024)\n"
     "  --count=N           frames of each publisher, or\n"
-    "  --seconds=S         how long to publish, in tenths of a second\n"
+    "  --tenths=N          how long to publish, in tenths of a second\n"
     "  --publishers=N      (1); more than one need frames of 12 bytes or more\n"
     "  --subscribers=N     (1)\n"
     "  --slow=N            so many of the subscribers read 64 KiB every 3 ms\n"
@@ -398,7 +398,7 @@ static void read_options(int argc, char **argv)
                                           {"subscribe", required_argument, NULL, 's'},
                                           {"frame", required_argument, NULL, 'f'},
                                           {"count", required_argument, NULL, 'c'},
-                                          {"seconds", required_argument, NULL, 't'},
+                                          {"tenths", required_argument, NULL, 't'},
                                           {"publishers", required_argument, NULL, 'P'},
                                           {"subscribers", required_argument, NULL, 'N'},
                                           {"slow", required_argument, NULL, 'w'},
@@ -416,7 +416,7 @@ static void read_options(int argc, char **argv)
         case 's': options.subscribe_port = (uint16_t)number_of("subscribe", optarg, 1, UINT16_MAX); break;
         case 'f': read_frame_range(optarg); break;
         case 'c': options.count = number_of("count", optarg, 1, UINT64_MAX); break;
-        case 't': options.seconds = (double)number_of("seconds", optarg, 1, 36000) / 10; break;
+        case 't': options.seconds = (double)number_of("tenths", optarg, 1, 36000) / 10; break;
         case 'P': options.publishers = (unsigned)number_of("publishers", optarg, 1, PUBLISHERS_MAX); break;
         case 'N': options.subscribers = (unsigned)number_of("subscribers", optarg, 0, 100000); break;
         case 'w': options.slow = (unsigned)number_of("slow", optarg, 0, 100000); break;
@@ -426,7 +426,7 @@ static void read_options(int argc, char **argv)
         case 'd': options.dribble = true; break;
         case 'v': options.verify = true; break;
         case 'h': printf(help, program_invocation_short_name); exit(0);
-        default: die_usage("what is wrong is said above");
+        default: die_option();
         }
     }
     if (optind < argc)
@@ -434,7 +434,7 @@ static void read_options(int argc, char **argv)
     if (options.publish_port == 0 || options.subscribe_port == 0)
         die_usage("--publish and --subscribe: both ports are needed");
     if ((options.count == 0) == (options.seconds == 0))
-        die_usage("--count or --seconds: one of them is needed");
+        die_usage("--count or --tenths: one of them is needed");
     if (options.slow + options.stalled > options.subscribers)
         die_usage("--slow and --stall: there are only %u subscribers", options.subscribers);
     if (options.verify && (options.publishers > 1 || options.lossy) && options.frame_least < HEADER)

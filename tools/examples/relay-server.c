@@ -422,7 +422,7 @@ static void read_options(int argc, char **argv)
         case 'm': relay_options.send = (enum send_mode)choice_of("send", optarg, send_names); break;
         case 'S': options.stats = true; break;
         case 'h': printf(help, program_invocation_short_name, relay_about); exit(0);
-        default: die_usage("what is wrong is said above");
+        default: die_option();
         }
     }
     if (optind < argc)

@@ -320,7 +320,7 @@ static void read_options(int argc, char **argv)
         case 'p': options.port = (uint16_t)number_of("port", optarg, 1, UINT16_MAX); break;
         case 'N': options.subscribers = (unsigned)number_of("subscribers", optarg, 1, FLOWS_MAX); break;
         case 'h': printf(help, program_invocation_short_name); exit(0);
-        default: die_usage("what is wrong is said above");
+        default: die_option();
         }
     }
     if (options.device == NULL || options.from.s_addr == 0 || options.to.s_addr == 0 || options.port == 0)

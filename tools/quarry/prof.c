@@ -260,10 +260,8 @@ int prof_command(int argc, char **argv)
         default: fputs(usage, stderr); return 2;
         }
     }
-    if (optind + 1 != argc) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (optind + 1 != argc)
+        fail_usage("prof ", optind == argc ? "prof takes a profile" : "prof takes one profile; --diff=FILE subtracts another one");
     request.path = argv[optind];
     return convert(&request) ? 0 : 1;
 }

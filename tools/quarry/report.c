@@ -329,10 +329,8 @@ int report_command(int argc, char **argv)
         default: fputs(usage, stderr); return 2;
         }
     }
-    if (optind == argc) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (optind == argc)
+        fail_usage("report ", "report takes statistics and profiles");
     for (int i = optind; good && i < argc; i++)
         good = add_file(&report, argv[i]);
     sort_files(&report);

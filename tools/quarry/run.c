@@ -23,7 +23,7 @@ static void print_help(void)
          "Starts the program with Quarry as its malloc.\n\n"
          "  -s, --stats[=FORM[:FILE]]   report at exit: text, json or prom (QUARRY_STATS)\n"
          "  -p, --prof[=FILE]           write a heap profile at exit (QUARRY_PROF)\n"
-         "  -o, --option=NAME:VALUE     an option, see quarry(7); may be repeated (QUARRY_OPTIONS)\n"
+         "  -o, --option=NAME[:VALUE]   an option, see quarry(7); may be repeated (QUARRY_OPTIONS)\n"
          "      --only=NAME             take effect in programs of this name only (QUARRY_ONLY)\n"
          "      --library=FILE          the library, instead of the one that belongs to this command\n"
          "  -n, --dry-run               print what would be run");
@@ -123,8 +123,8 @@ static const char *optional(const char *without)
 static void add_option(struct wishes *wishes, const char *option)
 {
     char *both = NULL;
-    if (strchr(option, ':') == NULL && strchr(option, '=') == NULL)
-        fail_usage("run ", "--option takes NAME:VALUE, not \"%s\"", option);
+    if (option[0] == '\0')
+        fail_usage("run ", "--option takes NAME:VALUE, or the NAME of a switch");
     if (asprintf(&both, "%s%s%s", wishes->options == NULL ? "" : wishes->options, wishes->options == NULL ? "" : ",",
                  option) < 0)
         fail("%s", strerror(errno));
