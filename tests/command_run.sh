@@ -18,6 +18,21 @@ refused 127 'no-such-program: No such file' run -- no-such-program
 refused 126 'Permission denied' run -- /dev/null
 refused 1 'No such file' run --library=/no/such/library -- true
 
+# A static program runs all the same, but not with Quarry.
+echo 'int main(void) { return 5; }' >"$folder/five.c"
+if $CC -static -o "$folder/five" "$folder/five.c" 2>/dev/null; then
+    for name in "$folder/five" five; do
+        status=0
+        PATH="/no/such:$folder:$PATH" "$quarry" run -- "$name" 2>"$folder/err" || status=$?
+        [ "$status" -eq 5 ] || fail "status $status of a static program"
+        grep -q 'five is linked statically' "$folder/err" || fail "nothing is said of a static program"
+    done
+    "$quarry" run -- true 2>"$folder/err"
+    [ ! -s "$folder/err" ] || fail "something is said of a dynamic program"
+else
+    echo "command_run: no static C library here, not tested"
+fi
+
 # It is the malloc of the program, and what was preloaded before still is; options add to what there is.
 LD_PRELOAD=libdl.so.2 QUARRY_OPTIONS=purge:1 "$quarry" run -s=json:"$folder/stats.%p" -o verbose:on -- sh -c 'tr "\0" "\n" </proc/self/environ; grep -c libquarry /proc/self/maps' >"$folder/out" 2>"$folder/err" ||
     fail "run fails"

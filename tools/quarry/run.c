@@ -3,7 +3,9 @@
  */
 #include "command.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
@@ -151,6 +153,53 @@ static void apply(const struct wishes *wishes)
     free(here);
 }
 
+/* ---- the program ---- */
+
+/* An ELF file that asks for no loader, which could preload something. */
+static bool is_static(int fd)
+{
+    Elf64_Ehdr head;
+    if (pread(fd, &head, sizeof head, 0) != sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_ident[EI_CLASS] != ELFCLASS64)
+        return false;
+    for (unsigned i = 0; i < head.e_phnum; i++) {
+        Elf64_Phdr part;
+        const off_t at = (off_t)(head.e_phoff + (uint64_t)i * head.e_phentsize);
+        if (pread(fd, &part, sizeof part, at) != sizeof part || part.p_type == PT_INTERP)
+            return false;
+    }
+    return true;
+}
+
+/* The file that execvp would start; -1 if there is none. */
+static int open_program(const char *name)
+{
+    if (strchr(name, '/') != NULL)
+        return open(name, O_RDONLY | O_CLOEXEC);
+    int fd = -1;
+    const char *folder = getenv("PATH");
+    while (folder != NULL && fd < 0) {
+        char *path = NULL;
+        const int length = (int)strcspn(folder, ":");
+        if (asprintf(&path, "%.*s%s%s", length, folder, length != 0 ? "/" : "", name) < 0)
+            return -1;
+        if (access(path, X_OK) == 0)
+            fd = open(path, O_RDONLY | O_CLOEXEC);
+        free(path);
+        folder = folder[length] == ':' ? folder + length + 1 : NULL;
+    }
+    return fd;
+}
+
+static void warn_if_static(const char *program)
+{
+    const int fd = open_program(program);
+    if (fd >= 0 && is_static(fd))
+        warn("%s is linked statically: Quarry cannot be preloaded into it", program);
+    if (fd >= 0)
+        close(fd);
+}
+
 int run_command(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -179,6 +228,7 @@ int run_command(int argc, char **argv)
             printf("%s%c", argv[i], i + 1 == argc ? '\n' : ' ');
         return EXIT_SUCCESS;
     }
+    warn_if_static(argv[optind]);
     execvp(argv[optind], argv + optind);
     const int error = errno;
     warn("%s: %s", argv[optind], strerror(error));
