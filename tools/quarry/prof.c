@@ -69,7 +69,7 @@ static void put_text(const struct profile *profile, int type, const struct tree 
     qsort(order, count, sizeof *order, compare_rows);
     for (size_t i = 0; i < tree->count; i++)
         all = (int64_t)((uint64_t)all + (uint64_t)tree->self[i]);
-    fprintf(out, "%s, %s%s: %" PRId64 " in all\n", profile->types[type].name, profile->types[type].unit,
+    fprintf(out, "%s, %s%s: %" PRId64 " in all, estimated from samples\n", profile->types[type].name, profile->types[type].unit,
             difference ? ", difference" : "", all);
     if (count != 0)
         fprintf(out, "%14s %6s %14s %6s  %s\n", "self", "", "with callees", "", "function");

@@ -216,9 +216,9 @@ void report_put_profile(FILE *page, const struct report *report)
         }
         return;
     }
-    report_section(page, "profile", "Who allocates", "Call stacks from the heap profile, outermost function on top. The width of a frame is its share.");
+    report_section(page, "profile", "Who allocates", "Call stacks from the heap profile, outermost function on top. The width of a frame is its share. The numbers are estimates from samples.");
     html_put(page, "<div id=\"flame\" hidden></div>\n");
-    html_put(page, "<h3>Functions</h3><p class=\"note\">What each function\xe2\x80\x99s own allocations come to, and with those of the functions it calls.</p>\n");
+    html_put(page, "<h3>Functions</h3><p class=\"note\">What each function\xe2\x80\x99s own allocations come to, and with those of the functions it calls; estimates from samples.</p>\n");
     put_functions(page, view, 0, "functiontable");
     if (view->before != NULL) {
         html_put(page, "<h3>Difference</h3><p class=\"note\">Live bytes now against those of the first profile, by the function that allocated them.</p>\n");
