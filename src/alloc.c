@@ -369,8 +369,6 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
         qyi_reclaim_all();
         resized = qyi_large_resize(p, bytes);
     }
-    if (qyi_is_tracking() && resized != NULL && resized != p)
-        qyi_track_moved(p, resized, qyi_large_at(resized, "realloc")->bytes);
     if (qyi_is_profiling() && resized != NULL)
         qyi_sample_resized(p, usable, resized, qyi_large_at(resized, "realloc")->bytes);
     qyi_reclaim_tick_now(NULL);

@@ -237,7 +237,8 @@ static uint32_t *best_reference(struct qyi_tracked *block, const void *p)
     size_t least = SIZE_MAX;
     for (uint32_t *link = &block->references; *link != 0; link = &reference_at(*link)->next) {
         const size_t much = misfit(reference_at(*link), p);
-        if (best == NULL || much < least) {
+        const bool younger = best != NULL && reference_at(*link)->epoch > reference_at(*best)->epoch;
+        if (best == NULL || much < least || (much == least && younger)) { /* a child's own before the parent's */
             best = link;
             least = much;
         }

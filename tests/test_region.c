@@ -124,6 +124,20 @@ START_TEST(test_the_entry_of_every_address_can_be_read)
 }
 END_TEST
 
+/* What somebody else has given back meanwhile, and others may have. */
+START_TEST(test_a_large_run_is_given_back_once_and_as_a_whole)
+{
+    bool zeroed;
+    const uint32_t first = qyi_run_take(8, 1, QYI_ENTRY_LARGE, &zeroed);
+    require(first != 0);
+    require(!qyi_run_give_large(first + 4, 4)); /* the tail of a block that has grown */
+    require(qyi_entry(first + 4) != 0);
+    require(qyi_run_give_large(first, 8));
+    require(qyi_entry(first) == 0);
+    require(!qyi_run_give_large(first, 8));
+}
+END_TEST
+
 START_TEST(test_the_range_is_aligned_to_frames)
 {
     ck_assert_uint_eq(qyi_region.base % QYI_FRAME_BYTES, 0);
@@ -760,6 +774,7 @@ int main(void)
     TCase *tests = tcase_create("region");
     tcase_add_checked_fixture(tests, setup, NULL);
     tcase_add_test(tests, test_foreign_pointers_are_not_in_the_region);
+    tcase_add_test(tests, test_a_large_run_is_given_back_once_and_as_a_whole);
     tcase_add_test(tests, test_the_entry_of_every_address_can_be_read);
     tcase_add_test(tests, test_the_range_is_aligned_to_frames);
     tcase_add_test(tests, test_take_writes_entries_with_offsets_and_give_clears_them);

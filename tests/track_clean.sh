@@ -11,6 +11,10 @@ for mode in sites full; do
     says 0
     run QUARRY_OPTIONS=buf_track:$mode "$program" inherit
     says 0
+    run QUARRY_OPTIONS=buf_track:$mode "$program" move
+    says 0
+    run QUARRY_OPTIONS=buf_track:$mode "$program" fork-clone
+    says 0
 done
 run QUARRY_OPTIONS=buf_track:off "$program" clones
 says 0

@@ -6,6 +6,8 @@
 
 #include "quarry/slice.h"
 
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #define PLACE __attribute__((noinline, noclone))
@@ -138,6 +140,78 @@ static void crowd(void)
     drop_here(&shared);
 }
 
+static _Atomic bool enough;
+
+/* What a large block leaves when it moves becomes another thread's buffer at once. */
+static void *move_in_thread(void *unused)
+{
+    for (int i = 0; i < 3000; i++) {
+        qy_slice slice = make_here(300000);
+        char *p = qy_slice_into_raw(&slice);
+        char *behind = malloc(100000);
+        free(realloc(p, 600000));
+        free(behind);
+    }
+    return unused;
+}
+
+static void *make_in_thread(void *unused)
+{
+    qy_slice slices[40];
+    while (!atomic_load(&enough)) {
+        for (size_t i = 0; i < BB_COUNT(slices); i++)
+            slices[i] = make_here(30000 + i * 500);
+        for (size_t i = 0; i < BB_COUNT(slices); i++)
+            drop_here(&slices[i]);
+    }
+    return unused;
+}
+
+static void move(void)
+{
+    pthread_t movers[2], makers[2];
+    for (size_t i = 0; i < 2; i++) {
+        movers[i] = bb_start(move_in_thread, NULL);
+        makers[i] = bb_start(make_in_thread, NULL);
+    }
+    for (size_t i = 0; i < 2; i++)
+        bb_join(movers[i]);
+    atomic_store(&enough, true);
+    for (size_t i = 0; i < 2; i++)
+        bb_join(makers[i]);
+}
+
+static void *clone_and_wait(void *slice)
+{
+    qy_slice clone = clone_here(*(qy_slice *)slice);
+    atomic_store(&enough, true);
+    while (atomic_load(&enough))
+        sched_yield();
+    drop_here(&clone);
+    return NULL;
+}
+
+/* A child of a process whose other thread has a clone drops its own, and what it has inherited. */
+static void clone_in_child(void)
+{
+    qy_slice slice = make_here(500);
+    pthread_t thread = bb_start(clone_and_wait, &slice);
+    while (!atomic_load(&enough))
+        sched_yield();
+    const pid_t child = fork();
+    if (child == 0) {
+        qy_slice clone = clone_here(slice);
+        drop_here(&clone);
+        drop_here(&slice);
+        exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    atomic_store(&enough, false);
+    bb_join(thread);
+    drop_here(&slice);
+}
+
 /* Three clones of blocks of 4096 bytes that nobody drops. */
 static void leak_clones(void)
 {
@@ -231,6 +305,10 @@ int main(int count, char **arguments)
         crowd();
     } else if (strcmp(what, "inherit") == 0) {
         inherit();
+    } else if (strcmp(what, "move") == 0) {
+        move();
+    } else if (strcmp(what, "fork-clone") == 0) {
+        clone_in_child();
     } else if (strcmp(what, "clones") == 0) {
         leak_clones();
     } else if (strcmp(what, "part") == 0) {
