@@ -290,8 +290,8 @@ static void serve_file(struct connection *connection, const struct request *requ
                  (uintmax_t)(first + length - 1), (uintmax_t)size);
     }
     reply_head(connection, request->has_range ? 206 : 200,
-               "Content-Type: %s\r\nContent-Length: %ju\r\nLast-Modified: %s\r\nAccept-Ranges: bytes\r\n%s",
-               type, (uintmax_t)length, modified, field);
+               "Content-Type: %s\r\nContent-Length: %ju\r\nLast-Modified: %s\r\nAccept-Ranges: bytes\r\n%s", type,
+               (uintmax_t)length, modified, field);
     if (!with_body || length == 0 || connection->ended)
         close(file);
     else if (reply_file(connection->reply, file, first, length) != 0)
