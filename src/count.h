@@ -189,8 +189,8 @@ QYI_INLINE enum qyi_dropped qyi_count_drop(struct qyi_cell *cell, uint32_t count
         atomic_store_explicit(&cell->extra, old - count, memory_order_relaxed);
     else /* C3. release: pairs with the acquire in C2 and C4; acquire: C4 */
         old = atomic_fetch_sub_explicit(&cell->extra, count, memory_order_acq_rel);
-    if (QYI_LIKELY(old - count <=
-                   QYI_COUNT_MAX)) /* and not just old >= count: it is "-1" between C3 and C4 of another */
+    /* not just old >= count: it is "-1" between C3 and C4 of another */
+    if (QYI_LIKELY(old - count <= QYI_COUNT_MAX))
         return QYI_DROPPED;
     if (QYI_UNLIKELY(old != count - 1))
         return QYI_DROPPED_MORE;

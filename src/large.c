@@ -148,7 +148,7 @@ static void *relocate(void *p, struct qyi_large *large, size_t bytes)
     struct qyi_large *target_large = qyi_granule_record(granule_of(target));
     target_large->bytes = usable;
     if (!transfer(p, target, qyi_min(large->bytes, usable)))
-        return NULL;       /* the target's granules are never used again: nothing is mapped there */
+        return NULL; /* the target's granules are never used again: nothing is mapped there */
     if (qyi_is_tracking()) /* before p's memory can become another buffer */
         qyi_track_moved(p, target, target_large->bytes);
     qyi_large_give(p);

@@ -165,8 +165,8 @@ bool qyi_run_give_large(uint32_t first, size_t granules)
 {
     qyi_lock(&region.lock);
     const uint64_t entry = qyi_entry(first);
-    const bool is_there =
-        (entry & QYI_ENTRY_LARGE) != 0 && qyi_entry_offset(entry) == 0; /* and not part of another by now */
+    /* and not part of another block by now */
+    const bool is_there = (entry & QYI_ENTRY_LARGE) != 0 && qyi_entry_offset(entry) == 0;
     if (QYI_LIKELY(is_there)) {
         clear_entries(first, granules);
         qyi_frames_give(&region.frames, first, granules);
