@@ -153,11 +153,17 @@ uint32_t qyi_run_take(size_t granules, size_t align, uint64_t entry, bool *zeroe
     return first;
 }
 
+/* The caller holds the lock. */
+static void give(uint32_t first, size_t granules)
+{
+    clear_entries(first, granules);
+    qyi_frames_give(&region.frames, first, granules);
+}
+
 void qyi_run_give(uint32_t first, size_t granules)
 {
     qyi_lock(&region.lock);
-    clear_entries(first, granules);
-    qyi_frames_give(&region.frames, first, granules);
+    give(first, granules);
     qyi_unlock(&region.lock);
 }
 
@@ -167,10 +173,8 @@ bool qyi_run_give_large(uint32_t first, size_t granules)
     const uint64_t entry = qyi_entry(first);
     /* and not part of another block by now */
     const bool is_there = (entry & QYI_ENTRY_LARGE) != 0 && qyi_entry_offset(entry) == 0;
-    if (QYI_LIKELY(is_there)) {
-        clear_entries(first, granules);
-        qyi_frames_give(&region.frames, first, granules);
-    }
+    if (QYI_LIKELY(is_there))
+        give(first, granules);
     qyi_unlock(&region.lock);
     return is_there;
 }

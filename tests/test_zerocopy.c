@@ -205,6 +205,17 @@ static void tcp_pair(int family, int pair[2])
     close(listener);
 }
 
+static void udp_pair(int pair[2])
+{
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof peer;
+    pair[0] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    pair[1] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    require(bind(pair[1], (struct sockaddr *)&peer, length) == 0);
+    require(getsockname(pair[1], (struct sockaddr *)&peer, &length) == 0);
+    require(connect(pair[0], (struct sockaddr *)&peer, length) == 0);
+}
+
 /* So much fits in between, and no more: the kernel does not let buffers grow whose size was set. */
 static void limit_buffers(const int pair[2])
 {
@@ -323,13 +334,9 @@ END_TEST
 
 START_TEST(test_a_flag_that_the_socket_does_not_know_is_an_error_of_this_send_only)
 {
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t length = sizeof peer;
-    const int in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    require(bind(in, (struct sockaddr *)&peer, length) == 0 && getsockname(in, (struct sockaddr *)&peer, &length) == 0);
-    require(connect(out, (struct sockaddr *)&peer, length) == 0);
-    qy_zerocopy *account = qy_zerocopy_new(out);
+    int pair[2];
+    udp_pair(pair);
+    qy_zerocopy *account = qy_zerocopy_new(pair[0]);
     qy_slice slice = qy_slice_zeroed(PART);
     ck_assert_int_eq(qy_zerocopy_send(account, &slice, 1, MSG_OOB), -1);
     ck_assert_int_eq(errno, EOPNOTSUPP);
@@ -391,13 +398,9 @@ static void send_length(qy_zerocopy *account, qy_slice slice, size_t length, int
 
 START_TEST(test_one_send_is_tried_until_its_path_is_known)
 {
-    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t length = sizeof peer;
-    const int in = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    require(bind(in, (struct sockaddr *)&peer, length) == 0 && getsockname(in, (struct sockaddr *)&peer, &length) == 0);
-    require(connect(out, (struct sockaddr *)&peer, length) == 0);
-    qy_zerocopy *account = qy_zerocopy_new(out);
+    int pair[2];
+    udp_pair(pair);
+    qy_zerocopy *account = qy_zerocopy_new(pair[0]);
     qy_zerocopy_set_limits(account, 0, 0);
     qy_slice slice = qy_slice_zeroed(PART);
     /* MSG_MORE: the datagram does not go out yet, so that nobody knows whether it will be copied. */
@@ -407,7 +410,7 @@ START_TEST(test_one_send_is_tried_until_its_path_is_known)
     ck_assert_uint_eq(qy_zerocopy_get_stats(account).sends, 1);
     ck_assert_uint_eq(qy_zerocopy_get_stats(account).copies, 4);
     send_length(account, slice, 5000, 0);
-    ck_assert_int_eq(recv(in, slice.iov_base, PART, 0), 30000);
+    ck_assert_int_eq(recv(pair[1], slice.iov_base, PART, 0), 30000);
     ck_assert_int_eq(qy_zerocopy_wait(account, 10000), 0);
     ck_assert_uint_eq(qy_zerocopy_get_stats(account).reported, 1);
     ck_assert(!account->proven);
