@@ -13,9 +13,9 @@ void qyi_counts_set(uint32_t first, unsigned class)
         /* relaxed: comes before the counted flag. An earlier slab may have left something else here. */
         atomic_store_explicit(&counts->shareable, 0, memory_order_relaxed);
         counts->reciprocal = interior->reciprocal;
-        counts->before = i << QYI_GRANULE_SHIFT;
+        counts->start = (uint64_t)first << QYI_GRANULE_SHIFT;
         counts->block_count = interior->block_count;
-        counts->cell_shift = qyi_class_is_common(class) ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT;
+        counts->cell_bytes = qyi_class_is_common(class) ? QYI_CELL_SPREAD_BYTES : QYI_CELL_DENSE_BYTES;
         counts->block_bytes = interior->bytes;
         counts->cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE;
     }

@@ -38,11 +38,10 @@ struct qyi_cell {
 enum { QYI_COUNT_MAX = INT32_MAX };
 
 /* Cells of small blocks are neighbours; those of larger ones have a cache line each. */
-enum { QYI_CELL_DENSE_SHIFT = 2, QYI_CELL_SPREAD_SHIFT = 6 };
+enum { QYI_CELL_DENSE_BYTES = sizeof(struct qyi_cell), QYI_CELL_SPREAD_BYTES = QYI_CACHE_LINE };
 
-static_assert(sizeof(struct qyi_cell) == 1 << QYI_CELL_DENSE_SHIFT, "cells of small blocks are neighbours");
-static_assert((QYI_SLAB_BLOCKS_MAX << QYI_CELL_DENSE_SHIFT) + QYI_CACHE_LINE <= QYI_CELLS_BYTES, "dense cells fit");
-static_assert((QYI_GRANULE_BYTES >> QYI_OWN_LOG2 << QYI_CELL_SPREAD_SHIFT) + QYI_CACHE_LINE <= QYI_CELLS_BYTES,
+static_assert(QYI_SLAB_BLOCKS_MAX * QYI_CELL_DENSE_BYTES + QYI_CACHE_LINE <= QYI_CELLS_BYTES, "dense cells fit");
+static_assert((QYI_GRANULE_BYTES >> QYI_OWN_LOG2) * QYI_CELL_SPREAD_BYTES + QYI_CACHE_LINE <= QYI_CELLS_BYTES,
               "spread cells fit");
 
 /* What slabs are given along with their cells: the counted flag, or the tracked one. Constant but for the start. */
@@ -87,12 +86,12 @@ QYI_INLINE void *qyi_place_start(const struct qyi_place *place)
  * instructions, it is the length of that chain that counts (retain plus release: 18.7 ns with the table, DESIGN's bare pair 11.5).
  */
 struct qyi_counts {
-    uint32_t reciprocal; /* of the class, see struct qyi_interior */
-    uint32_t before;     /* bytes of the slab before this granule */
-    uint32_t block_count;
-    uint32_t cell_shift;
-    char *cells; /* the slab's first */
+    uint64_t start;      /* the slab's offset in the region */
+    uint64_t reciprocal; /* of the class, see struct qyi_interior; as wide as what it is multiplied with */
+    uint64_t cell_bytes; /* from one cell to the next */
+    char *cells;         /* the slab's first */
     uint32_t block_bytes;
+    uint32_t block_count;
     _Atomic uint32_t shareable; /* block_count when all granules of the slab have the counted flag; 0 before */
 };
 
@@ -116,8 +115,8 @@ bool qyi_counts_are_open(uint32_t first, unsigned class);
 /* Where a pointer into a slab that has cells points to. */
 struct qyi_counted {
     const struct qyi_counts *counts;
-    uint32_t bytes; /* from the slab's start */
-    uint32_t block; /* the block's number */
+    uint64_t bytes; /* from the slab's start */
+    uint64_t block; /* the block's number */
 };
 
 /* offset is the pointer's in the region. False: it is in none of so many blocks. */
@@ -125,8 +124,8 @@ QYI_INLINE bool qyi_counted_find(struct qyi_counted *counted, const struct qyi_c
                                  uint32_t blocks)
 {
     counted->counts = counts;
-    counted->bytes = (uint32_t)(offset % QYI_GRANULE_BYTES) + counts->before;
-    counted->block = (uint32_t)((uint64_t)counted->bytes * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
+    counted->bytes = offset - counts->start;
+    counted->block = counted->bytes * counts->reciprocal >> QYI_RECIPROCAL_SHIFT;
     return QYI_LIKELY(counted->block < blocks);
 }
 
@@ -147,7 +146,7 @@ QYI_INLINE bool qyi_counted_to_share(struct qyi_counted *counted, size_t offset)
 
 QYI_INLINE struct qyi_cell *qyi_counted_cell(const struct qyi_counted *counted)
 {
-    return (struct qyi_cell *)(counted->counts->cells + ((size_t)counted->block << counted->counts->cell_shift));
+    return (struct qyi_cell *)(counted->counts->cells + counted->block * counted->counts->cell_bytes);
 }
 
 /* The cell of the block around p; NULL if p is in none. p's granule has the counted flag. */

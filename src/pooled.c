@@ -33,14 +33,14 @@ struct qyi_pooled *qyi_pooled_at(const void *p, uint64_t entry, const char *func
 /* What finds the cells, in all granules of the run; compare qyi_counts_set. */
 static void set_counts(uint32_t first, const struct qyi_pooled *run)
 {
-    const size_t spread_bytes = QYI_CACHE_LINE + ((size_t)run->count << QYI_CELL_SPREAD_SHIFT);
+    const size_t spread_bytes = QYI_CACHE_LINE + (size_t)run->count * QYI_CELL_SPREAD_BYTES;
     for (uint32_t i = 0; i < run->granules; i++) {
         *qyi_counts_at(first + i) = (struct qyi_counts){
             /* exact: see qyi_block_around; a run has 8 granules at most unless it is a single buffer */
-            .reciprocal = run->count == 1 ? 0 : (uint32_t)qyi_div_up((size_t)1 << QYI_RECIPROCAL_SHIFT, run->stride),
-            .before = i << QYI_GRANULE_SHIFT,
+            .reciprocal = run->count == 1 ? 0 : qyi_div_up((size_t)1 << QYI_RECIPROCAL_SHIFT, run->stride),
+            .start = (uint64_t)first << QYI_GRANULE_SHIFT,
             .block_count = run->count,
-            .cell_shift = spread_bytes <= QYI_CELLS_BYTES ? QYI_CELL_SPREAD_SHIFT : QYI_CELL_DENSE_SHIFT,
+            .cell_bytes = spread_bytes <= QYI_CELLS_BYTES ? QYI_CELL_SPREAD_BYTES : QYI_CELL_DENSE_BYTES,
             .cells = (char *)qyi_counts_at(first) + QYI_CACHE_LINE,
             .block_bytes = (uint32_t)run->stride,
             .shareable = run->count, /* at once: nobody has a buffer of it yet */

@@ -32,7 +32,7 @@ struct qyi_pooled {
 
 static_assert(sizeof(struct qyi_pooled) <= QYI_CACHE_LINE, "the second line stays zero");
 
-/* Beyond that, counts no longer say how far it is to the start of the run. */
+/* Beyond that, a stride is too much for struct qyi_counts. */
 static const size_t QYI_POOLED_BYTES_MAX = (size_t)1 << 31;
 
 /* p's entry has the pooled flag. */
@@ -48,7 +48,7 @@ QYI_INLINE uint32_t qyi_pooled_find(const void *p, uint64_t *in_run)
 {
     const size_t offset = qyi_region_offset(p);
     const struct qyi_counts *counts = qyi_counts_at(offset >> QYI_GRANULE_SHIFT);
-    *in_run = (uint32_t)(offset % QYI_GRANULE_BYTES) + (uint64_t)counts->before;
+    *in_run = offset - counts->start;
     return (uint32_t)(*in_run * counts->reciprocal >> QYI_RECIPROCAL_SHIFT);
 }
 

@@ -62,8 +62,9 @@ enum { QYI_ZEROS_BYTES = 4096 };
 
 enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 512 };
 
-/* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. */
-enum { QYI_CELLS_BYTES = 10 << 10 };
+/* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. The line
+ * beyond 10 KiB is for what finds them; it puts equal blocks of many slabs into different sets of the L1 cache. */
+enum { QYI_CELLS_BYTES = (10 << 10) + QYI_CACHE_LINE };
 
 struct qyi_region {
     /* constant once set; read without synchronisation: that happens before there is a second thread, for which malloc

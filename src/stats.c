@@ -95,7 +95,7 @@ static void count_cells(struct walk *walk, uint32_t granule, unsigned class)
     const struct qyi_counts *counts = qyi_counts_at(granule);
     walk->stats->counted_slabs++;
     for (uint32_t block = 0; block < qyi_classes[class].block_count; block++) {
-        const char *cell = counts->cells + ((size_t)block << counts->cell_shift);
+        const char *cell = counts->cells + block * counts->cell_bytes;
         count_extra(walk, read_cell((const struct qyi_cell *)cell), qyi_classes[class].bytes);
     }
 }

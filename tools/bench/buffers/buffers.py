@@ -173,7 +173,9 @@ class Report:
                 self.bar(f"{row}{suffix}, malloc+free (the faster of glibc's and Quarry's) + 1 ns",
                          self.ns(row, "quarry", mode), limit)
             for row in ("clone", "slice"):
-                self.bar(f"{row}{suffix}", self.ns(row, "quarry", mode), 4 if mode == "single" else 13)
+                empty = self.ns("clone", "empty-calls-library", mode)
+                floor = f" (calling two empty functions of a shared library takes {empty:.2f})" if empty else ""
+                self.bar(f"{row}{suffix}{floor}", self.ns(row, "quarry", mode), 4 if mode == "single" else 13)
             self.bar(f"message-8{suffix}", self.ns("message-8", "quarry", mode), 25 if mode == "single" else 60)
             self.bar(f"frames-128{suffix}, per frame", self.ns("frames-128", "quarry", mode), 2)
             self.bar(f"pool{suffix}", self.ns("pool", "quarry", mode), 5)

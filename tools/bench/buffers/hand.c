@@ -165,6 +165,17 @@ static void pair_library(const struct work *work)
     }
 }
 
+static void empty_library(const struct work *work)
+{
+    struct iovec slice = {.iov_base = &counter, .iov_len = sizeof counter};
+    keep(&slice);
+    for (size_t i = 0; i < work->rounds; i++) {
+        struct iovec clone = bench_empty_clone(slice);
+        keep(&clone);
+        bench_empty_drop(&clone);
+    }
+}
+
 /* ---- a pool under a mutex ---- */
 
 struct pool {
@@ -247,6 +258,7 @@ static const struct row rows[] = {
     {"atomic-pair-called", "clone-2-threads", pair_called, NULL, NULL, 0, 0, 2},
     {"atomic-pair-library", "clone", pair_library, NULL, NULL, 0, 0, 0},
     {"atomic-pair-library", "clone-2-threads", pair_library, NULL, NULL, 0, 0, 2},
+    {"empty-calls-library", "clone", empty_library, NULL, NULL, 0, 0, 0},
     {"mutex-pool", "pool", pool_one, pool_prepare, pool_finish, 0, 0, 0},
     {"mutex-pool", "pool-2-threads", pool_one, pool_prepare, pool_finish, 0, 0, 2},
     {"mutex-pool", "pool-bulk-32", pool_bulk, pool_prepare, pool_finish, 0, BULK_COUNT, 0},
