@@ -78,13 +78,19 @@ static struct qyi_heap *new_heap(bool apart)
     struct qyi_heap ***chunk = &registry.chunk[id / CHUNK_HEAPS];
     if (*chunk == NULL && (*chunk = qyi_meta_take(CHUNK_HEAPS * sizeof **chunk)) == NULL)
         return NULL;
-    struct qyi_magazines *magazines = qyi_meta_take(QYI_MAGAZINES_BYTES);
-    struct qyi_heap *heap = magazines == NULL ? NULL : new_record();
+    struct qyi_heap *heap = new_record(); /* before the magazines, so that it is in the chunk's page */
     if (heap == NULL)
-        return NULL; /* the magazines are lost, to a process that is out of memory */
+        return NULL;
+    struct qyi_magazines *magazines = qyi_meta_take(QYI_MAGAZINES_BYTES);
+    if (magazines == NULL) {
+        registry.spare_count++;
+        return NULL;
+    }
     heap->id = id;
     heap->magazines = magazines;
-    heap->apart = magazines->forks = apart; /* in a forked child, no thread has lost it */
+    heap->apart = apart;
+    if (apart) /* no store of what is there already: the common heap's magazines have no page as long as nobody uses them */
+        magazines->forks = true; /* in a forked child, no thread has lost it */
     (*chunk)[id % CHUNK_HEAPS] = heap;
     /* release: pairs with the acquire in qyi_heap_count */
     atomic_store_explicit(&registry.count, id, memory_order_release);
