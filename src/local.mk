@@ -75,7 +75,8 @@ quarry_core_sources = \
 	src/root.c src/root.h \
 	src/modules.c src/modules.h \
 	src/pprof.c src/pprof.h \
-	src/profile.c src/profile.h
+	src/profile.c src/profile.h \
+	src/zeros.c
 
 # Hidden by default: what the library exports is marked in the sources, and calls inside it need no PLT.
 # initial-exec TLS: see configure.ac. -fexceptions: operator new throws through these frames.

@@ -47,7 +47,8 @@ static const size_t ROOM_BYTES = 2 << 20;
 __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
 
 /* Never written: they have no block to give and no room for one. All of them look alike, whatever key a first one goes with. */
-static struct qyi_magazine none[QYI_CLASS_COUNT];
+#define none ((struct qyi_magazine *)qyi_zeros)
+static_assert(QYI_CLASS_COUNT * sizeof(struct qyi_magazine) <= QYI_ZEROS_BYTES, "enough zeros");
 
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)

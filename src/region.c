@@ -22,8 +22,6 @@
 
 #include <string.h>
 
-static char no_region[QYI_ZEROS_BYTES]; /* never written; a page of zeros that is not of a file costs nothing */
-
 /* Granules that a thread is purging, without the lock: they are taken in their frames, and no entry has them. */
 struct purge {
     uint32_t thread; /* qyi_lock_me, or 0: none is under way here */
@@ -32,7 +30,7 @@ struct purge {
 
 enum { PURGES_MAX = 8 }; /* at a time; not on their threads' stacks, which a forked child may use for other threads */
 
-QYI_LINE_ALIGNED struct qyi_region qyi_region = {.base = (uintptr_t)no_region};
+QYI_LINE_ALIGNED struct qyi_region qyi_region = {.base = (uintptr_t)qyi_zeros};
 
 static const size_t RESERVE_MIN = (size_t)64 << 30;  /* wanted at least ... */
 static const size_t RESERVE_LAST = (size_t)64 << 20; /* ... and the last try */

@@ -60,6 +60,9 @@ enum {
 /* The base is followed by so many zeros, and these by the entries. */
 enum { QYI_ZEROS_BYTES = 4096 };
 
+/* As many that nobody writes: the region before the start, and the magazines of a thread that has none. */
+extern QYI_HIDDEN char qyi_zeros[QYI_ZEROS_BYTES];
+
 enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 512 };
 
 /* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. The line
