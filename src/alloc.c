@@ -156,19 +156,29 @@ QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *fu
     return class->bytes;
 }
 
+/* Of the block whose start p is, and which has class_bytes as in qyi_fatal_pointer. True: it was the last reference. */
+QYI_INLINE bool drop_counted(struct qyi_cell *cell, const void *p, size_t class_bytes)
+{
+    const enum qyi_dropped dropped = qyi_count_drop(cell, 1);
+    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE)) /* another thread is just freeing it for good */
+        qyi_fatal_pointer("free", p, class_bytes, "double free");
+    return dropped == QYI_DROPPED_LAST;
+}
+
 static QYI_COLD bool drop_tracked(void *p, uint64_t entry)
 {
     struct qyi_cell *cell = NULL;
+    size_t class_bytes = 1;
     if (is_large(entry))
         cell = &qyi_large_at(p, "free")->cell;
     else if ((entry & QYI_ENTRY_POOLED) != 0)
-        (void)qyi_pooled_at(p, entry, "free");
+        class_bytes = qyi_pooled_at(p, entry, "free")->stride;
     else
-        (void)slab_block_bytes(p, entry, "free");
+        class_bytes = slab_block_bytes(p, entry, "free");
     if ((entry & QYI_ENTRY_HAS_CELLS) != 0)
         cell = qyi_cell_of(p);
     qyi_track_released(p, p, 1, true);
-    const bool last = cell == NULL || qyi_count_drop(cell, 1) == QYI_DROPPED_LAST;
+    const bool last = cell == NULL || drop_counted(cell, p, class_bytes);
     if (last)
         qyi_track_freed(p);
     return last;
@@ -180,14 +190,12 @@ static bool drop_reference(void *p, uint64_t entry)
     if (qyi_is_tracking())
         return drop_tracked(p, entry);
     if (is_large(entry))
-        return qyi_count_drop(&qyi_large_at(p, "free")->cell, 1) == QYI_DROPPED_LAST;
+        return drop_counted(&qyi_large_at(p, "free")->cell, p, 1);
     if ((entry & QYI_ENTRY_COUNTED) == 0)
         return true;
-    if ((entry & QYI_ENTRY_POOLED) != 0)
-        (void)qyi_pooled_at(p, entry, "free");
-    else
-        (void)slab_block_bytes(p, entry, "free");
-    return qyi_count_drop(qyi_cell_of(p), 1) == QYI_DROPPED_LAST;
+    const size_t bytes = (entry & QYI_ENTRY_POOLED) != 0 ? qyi_pooled_at(p, entry, "free")->stride
+                                                         : slab_block_bytes(p, entry, "free");
+    return drop_counted(qyi_cell_of(p), p, bytes);
 }
 
 /* The functions below return 0, as qyi_free_last does. */
@@ -370,7 +378,7 @@ static QYI_NOINLINE void *realloc_slow(void *p, size_t bytes)
         resized = qyi_large_resize(p, bytes);
     }
     if (qyi_is_profiling() && resized != NULL)
-        qyi_sample_resized(p, usable, resized, qyi_large_at(resized, "realloc")->bytes);
+        qyi_sample_resized(resized, usable, qyi_large_at(resized, "realloc")->bytes);
     qyi_reclaim_tick_now(NULL);
     return resized != NULL ? resized : out_of_memory();
 }

@@ -16,6 +16,7 @@
 
 #include "fatal.h"
 #include "os.h"
+#include "sample.h"
 #include "track.h"
 
 #include <string.h>
@@ -87,11 +88,25 @@ static void forget_move(void *p, struct qyi_large *large)
         atomic_fetch_sub_explicit(&moved_count, 1, memory_order_relaxed); /* a counter */
 }
 
+/* False: somebody else, who has freed the block at the same time, has it in hand or has given it back. What stays in the cell is no
+ * number of references. */
+static bool claim(struct qyi_large *large)
+{
+    uint32_t none = 0;
+    /* relaxed: nothing is handed over; it is the only one that goes on */
+    return atomic_compare_exchange_strong_explicit(&large->cell.extra, &none, UINT32_MAX, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
 void qyi_large_give(void *p)
 {
     struct qyi_large *large = qyi_large_at(p, "free");
-    forget_move(p, large);
-    if (QYI_UNLIKELY(!qyi_run_give_large(granule_of(p), large->granules)))
+    bool given = claim(large);
+    if (QYI_LIKELY(given)) {
+        forget_move(p, large);
+        given = qyi_run_give_large(granule_of(p), large->granules);
+    }
+    if (QYI_UNLIKELY(!given))
         qyi_fatal_pointer("free", p, 1, "double free"); /* by two threads at once */
 }
 
@@ -149,8 +164,11 @@ static void *relocate(void *p, struct qyi_large *large, size_t bytes)
     target_large->bytes = usable;
     if (!transfer(p, target, qyi_min(large->bytes, usable)))
         return NULL; /* the target's granules are never used again: nothing is mapped there */
-    if (qyi_is_tracking()) /* before p's memory can become another buffer */
+    /* before p's memory can become another block */
+    if (qyi_is_tracking())
         qyi_track_moved(p, target, target_large->bytes);
+    if (qyi_is_profiling())
+        qyi_sample_moved(p, target);
     qyi_large_give(p);
     return target;
 }

@@ -395,34 +395,44 @@ static bool falls_into(size_t part, size_t bytes)
     return meter == NULL || qyi_meter_random(meter) * qyi_meter_share(bytes) < qyi_meter_share(part);
 }
 
+void qyi_sample_moved(void *from, void *to)
+{
+    struct sample sample;
+    qyi_fork_check();
+    qyi_lock(&profile.lock);
+    if (take_out(from, &sample))
+        (void)insert(to, sample); /* there is room: the one that was taken out */
+    qyi_unlock(&profile.lock);
+}
+
 /*
  * Points lie in bytes: those that are added are walked over as any others; those that are cut off take their points with them.
  * What is added counts as allocated.
  */
-void qyi_sample_resized(void *from, size_t from_bytes, void *to, size_t bytes)
+void qyi_sample_resized(void *p, size_t old_bytes, size_t bytes)
 {
     struct sample sample;
     const struct qyi_weight weight = qyi_sample_weight(bytes);
     qyi_fork_check();
     qyi_lock(&profile.lock);
-    const bool found = take_out(from, &sample);
+    const bool found = take_out(p, &sample);
     if (found)
         subtract_live(sample.stack, sample.weight);
     qyi_unlock(&profile.lock);
     if (!found) {
-        if (bytes > from_bytes && (qyi_thread_is_attached() && qyi_meter_of(qyi_my_magazines()->heap) != NULL
-                                       ? qyi_meter_pass(qyi_my_magazines()->heap->meter, bytes - from_bytes)
-                                       : qyi_meter_pass_shared(bytes - from_bytes)))
-            qyi_sample_taken(to, bytes);
+        if (bytes > old_bytes && (qyi_thread_is_attached() && qyi_meter_of(qyi_my_magazines()->heap) != NULL
+                                       ? qyi_meter_pass(qyi_my_magazines()->heap->meter, bytes - old_bytes)
+                                       : qyi_meter_pass_shared(bytes - old_bytes)))
+            qyi_sample_taken(p, bytes);
         return;
     }
-    if (bytes < from_bytes && !falls_into(bytes, from_bytes))
+    if (bytes < old_bytes && !falls_into(bytes, old_bytes))
         return;
     const struct qyi_weight old = sample.weight;
     sample.weight = weight;
     sample.bytes = bytes;
     qyi_lock(&profile.lock);
-    if (insert(to, sample)) {
+    if (insert(p, sample)) {
         add_live(sample.stack, weight);
         if (weight.bytes > old.bytes)
             add_allocated(sample.stack, (struct qyi_weight){.bytes = weight.bytes - old.bytes});

@@ -31,8 +31,11 @@ void qyi_sample_taken(void *p, size_t bytes);
 /* The block is about to be freed. Nothing happens if it is in no profile. */
 void qyi_sample_freed(void *p);
 
-/* realloc has changed the size of a large block, and perhaps moved it. */
-void qyi_sample_resized(void *from, size_t from_bytes, void *to, size_t bytes);
+/* What the block was is elsewhere from here on; its old memory is not free yet. */
+void qyi_sample_moved(void *from, void *to);
+
+/* realloc has changed the size of a large block. */
+void qyi_sample_resized(void *p, size_t old_bytes, size_t bytes);
 
 /* ---- the tables, for reports ---- */
 

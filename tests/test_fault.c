@@ -57,6 +57,7 @@ static struct {
     bool taken;       /* and somebody else maps something where it would have grown */
     enum move_failure move_failure;
     unsigned moves_refused, purges_refused;
+    void (*before_mapping)(void *where);
 } system_now;
 
 static bool fails(void)
@@ -79,6 +80,8 @@ static bool commit_refused(size_t bytes, int protection)
 
 void *mmap(void *where, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
+    if (system_now.before_mapping != NULL)
+        system_now.before_mapping(where);
     const bool reservation = protection == PROT_NONE && system_now.reserve_max != 0 && bytes > system_now.reserve_max;
     if (fails() || reservation || commit_refused(bytes, protection)) {
         errno = ENOMEM;
@@ -540,6 +543,37 @@ static unsigned count_mappings(void)
 }
 
 /* Moved pages have a mapping of their own; freed, they must become one with their neighbours again, wherever they lie. */
+static char *freed;
+
+/* Another thread might be there at that moment. It must not get further: what it gave back would be mapped anew under its next owner. */
+static void free_again(void *where)
+{
+    if (where == freed) {
+        qyi_free(freed);
+        _exit(1);
+    }
+}
+
+START_TEST(test_a_moved_block_is_given_back_once_by_whoever_comes_first)
+{
+    freed = qyi_malloc(1500000);
+    void *in_the_way = qyi_malloc(1500000);
+    freed = qyi_realloc(freed, 6000000);
+    const pid_t child = fork();
+    require(child >= 0);
+    if (child == 0) {
+        system_now.before_mapping = free_again;
+        qyi_free(freed);
+        _exit(0); /* its mapping did not need to be made anew: nothing is tested */
+    }
+    int status = -1;
+    require(waitpid(child, &status, 0) == child);
+    require(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    qyi_free(freed);
+    qyi_free(in_the_way);
+}
+END_TEST
+
 START_TEST(test_the_number_of_mappings_stays_bounded)
 {
     if (UNIT_SANITIZED)
@@ -701,6 +735,7 @@ int main(void)
     tcase_add_test(kinds, test_a_block_that_has_moved_has_headroom);
     tcase_add_test(kinds, test_a_block_that_moved_into_two_mappings_can_be_moved_again);
     tcase_add_test(kinds, test_a_block_does_not_move_where_others_map_something);
+    tcase_add_test(kinds, test_a_moved_block_is_given_back_once_by_whoever_comes_first);
     tcase_add_test(kinds, test_the_number_of_mappings_stays_bounded);
     tcase_add_test(kinds, test_without_unmapping_nothing_is_lost);
     suite_add_tcase(suite, kinds);

@@ -12,6 +12,7 @@
 #include "quarry/ref.h"
 #include "quarry/slice.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +208,69 @@ START_TEST(test_realloc_keeps_what_it_moves)
 }
 END_TEST
 
+/* Blocks that one thread moves, and others take and free: each where another has just been. With 3 us between the giving back of the
+ * old memory and the note of the move, it fails every time. */
+enum { MOVES = 20000, KEPT = 400, MOVED_BYTES = QYI_SMALL_BYTES + 1, TAKERS = 3 };
+
+static _Atomic bool moving;
+
+static void *move_blocks(void *kept)
+{
+    for (unsigned i = 0; i < unit_rounds(MOVES); i++) {
+        void **p = &((void **)kept)[i % KEPT];
+        qyi_free(*p);
+        *p = qyi_malloc(MOVED_BYTES);
+        char *in_the_way = qyi_malloc(QYI_SMALL_BYTES + 1);
+        *p = qyi_realloc(*p, 2 * MOVED_BYTES);
+        qyi_free(in_the_way);
+    }
+    atomic_store(&moving, false);
+    return NULL;
+}
+
+static void *take_and_free(void *unused)
+{
+    do
+        qyi_free(qyi_malloc(MOVED_BYTES));
+    while (atomic_load(&moving));
+    return unused;
+}
+
+/* Stacks that came after this one and have live samples. */
+static unsigned live_stacks_since(const struct qyi_stack *mark)
+{
+    unsigned count = 0;
+    for (const struct qyi_stack *stack = qyi_sample_stacks(); stack != mark; stack = stack->older)
+        count += stack->samples != 0;
+    return count;
+}
+
+START_TEST(test_a_block_that_moves_keeps_its_stack_whoever_takes_its_place)
+{
+    start(1);
+    pthread_t mover;
+    pthread_t takers[TAKERS];
+    static void *kept[2][KEPT];
+    atomic_store(&moving, true);
+    require(pthread_create(&mover, NULL, move_blocks, kept[0]) == 0 && pthread_join(mover, NULL) == 0);
+    const struct qyi_stack *mark = qyi_sample_stacks(); /* from here on, all new ones are the taker's */
+    atomic_store(&moving, true);
+    require(pthread_create(&mover, NULL, move_blocks, kept[1]) == 0);
+    for (unsigned i = 0; i < TAKERS; i++)
+        require(pthread_create(&takers[i], NULL, take_and_free, NULL) == 0);
+    require(pthread_join(mover, NULL) == 0);
+    for (unsigned i = 0; i < TAKERS; i++)
+        require(pthread_join(takers[i], NULL) == 0);
+    require(qyi_sample_stacks() != mark);
+    require(live_stacks_since(mark) == 0);
+    for (unsigned i = 0; i < KEPT; i++) {
+        qyi_free(kept[0][i]);
+        qyi_free(kept[1][i]);
+    }
+    require(totals_now().live_samples == 0);
+}
+END_TEST
+
 START_TEST(test_counted_blocks_and_buffers_are_followed_to_the_last_release)
 {
     start(1);
@@ -343,6 +407,7 @@ int main(void)
     tcase_add_test(tests, test_samples_go_when_another_thread_frees_the_block);
     tcase_add_test(tests, test_statistics_sum_and_count_exactly);
     tcase_add_test(tests, test_realloc_keeps_what_it_moves);
+    tcase_add_test(tests, test_a_block_that_moves_keeps_its_stack_whoever_takes_its_place);
     tcase_add_test(tests, test_counted_blocks_and_buffers_are_followed_to_the_last_release);
     tcase_add_test(tests, test_a_slab_has_the_bits_of_its_sampled_blocks_and_no_others);
     tcase_add_test(tests, test_aligned_and_zeroed_blocks_are_sampled);
