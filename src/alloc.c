@@ -193,8 +193,8 @@ static bool drop_reference(void *p, uint64_t entry)
         return drop_counted(&qyi_large_at(p, "free")->cell, p, 1);
     if ((entry & QYI_ENTRY_COUNTED) == 0)
         return true;
-    const size_t bytes = (entry & QYI_ENTRY_POOLED) != 0 ? qyi_pooled_at(p, entry, "free")->stride
-                                                         : slab_block_bytes(p, entry, "free");
+    const size_t bytes =
+        (entry & QYI_ENTRY_POOLED) != 0 ? qyi_pooled_at(p, entry, "free")->stride : slab_block_bytes(p, entry, "free");
     return drop_counted(qyi_cell_of(p), p, bytes);
 }
 

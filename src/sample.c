@@ -421,8 +421,8 @@ void qyi_sample_resized(void *p, size_t old_bytes, size_t bytes)
     qyi_unlock(&profile.lock);
     if (!found) {
         if (bytes > old_bytes && (qyi_thread_is_attached() && qyi_meter_of(qyi_my_magazines()->heap) != NULL
-                                       ? qyi_meter_pass(qyi_my_magazines()->heap->meter, bytes - old_bytes)
-                                       : qyi_meter_pass_shared(bytes - old_bytes)))
+                                      ? qyi_meter_pass(qyi_my_magazines()->heap->meter, bytes - old_bytes)
+                                      : qyi_meter_pass_shared(bytes - old_bytes)))
             qyi_sample_taken(p, bytes);
         return;
     }

@@ -135,13 +135,14 @@ const char *html_duration(char word[HTML_WORD], uint64_t microseconds)
     static const struct {
         uint64_t microseconds;
         const char *unit;
-    } units[] = {{86400000000, "d"}, {3600000000, "h"}, {60000000, "min"}, {1000000, "s"}, {1000, "ms"}, {1, "\xc2\xb5s"}};
+    } units[] = {{86400000000, "d"}, {3600000000, "h"}, {60000000, "min"},
+                 {1000000, "s"},     {1000, "ms"},      {1, "\xc2\xb5s"}};
     size_t i = 0;
     while (i + 1 < sizeof units / sizeof *units && microseconds < units[i].microseconds)
         i++;
     const double number = (double)microseconds / (double)units[i].microseconds;
-    snprintf(word, HTML_WORD, number < 10 && number != (double)(int)number ? "%.1f\xc2\xa0%s" : "%.0f\xc2\xa0%s", number,
-             units[i].unit);
+    snprintf(word, HTML_WORD, number < 10 && number != (double)(int)number ? "%.1f\xc2\xa0%s" : "%.0f\xc2\xa0%s",
+             number, units[i].unit);
     return word;
 }
 

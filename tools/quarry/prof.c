@@ -69,16 +69,16 @@ static void put_text(const struct profile *profile, int type, const struct tree 
     qsort(order, count, sizeof *order, compare_rows);
     for (size_t i = 0; i < tree->count; i++)
         all = (int64_t)((uint64_t)all + (uint64_t)tree->self[i]);
-    fprintf(out, "%s, %s%s: %" PRId64 " in all, estimated from samples\n", profile->types[type].name, profile->types[type].unit,
-            difference ? ", difference" : "", all);
+    fprintf(out, "%s, %s%s: %" PRId64 " in all, estimated from samples\n", profile->types[type].name,
+            profile->types[type].unit, difference ? ", difference" : "", all);
     if (count != 0)
         fprintf(out, "%14s %6s %14s %6s  %s\n", "self", "", "with callees", "", "function");
     for (size_t i = 0; i < count && rows < TEXT_ROWS; i++) {
         const struct tree_sum *sum = &sums[order[i]];
         if (sum->self == 0 && sum->total == 0)
             continue;
-        fprintf(out, "%14" PRId64 " %5.1f%% %14" PRId64 " %5.1f%%  %s\n", sum->self, percent(sum->self, all), sum->total,
-                percent(sum->total, all), tree->words.word[order[i]]);
+        fprintf(out, "%14" PRId64 " %5.1f%% %14" PRId64 " %5.1f%%  %s\n", sum->self, percent(sum->self, all),
+                sum->total, percent(sum->total, all), tree->words.word[order[i]]);
         rows++;
     }
     if (rows == TEXT_ROWS && count > rows)
@@ -132,7 +132,8 @@ static bool put_stacks(const struct request *request, const struct profile *base
     return true;
 }
 
-static bool put_list(const struct request *request, const struct profile *base, const struct profile *profile, FILE *out)
+static bool put_list(const struct request *request, const struct profile *base, const struct profile *profile,
+                     FILE *out)
 {
     const int type = choose_type(profile, request->value);
     struct profile difference = {0};
@@ -240,11 +241,13 @@ static bool find_format(const char *name, enum profile_format *format)
 
 int prof_command(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'}, {"value", required_argument, NULL, 'v'},
-        {"diff", required_argument, NULL, 'd'},   {"no-symbols", no_argument, NULL, 'n'},
-        {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"format", required_argument, NULL, 'f'},
+                                            {"value", required_argument, NULL, 'v'},
+                                            {"diff", required_argument, NULL, 'd'},
+                                            {"no-symbols", no_argument, NULL, 'n'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     struct request request = {.symbols = true};
     for (int option; (option = getopt_long(argc, argv, "f:v:d:no:h", options, NULL)) != -1;) {
         switch (option) {
@@ -261,7 +264,8 @@ int prof_command(int argc, char **argv)
         }
     }
     if (optind + 1 != argc)
-        fail_usage("prof ", optind == argc ? "prof takes a profile" : "prof takes one profile; --diff=FILE subtracts another one");
+        fail_usage("prof ", optind == argc ? "prof takes a profile"
+                                           : "prof takes one profile; --diff=FILE subtracts another one");
     request.path = argv[optind];
     return convert(&request) ? 0 : 1;
 }

@@ -16,7 +16,7 @@ void profile_free(struct profile *profile)
 int profile_find_type(const struct profile *profile, const char *name)
 {
     static const char *const aliases[][2] = {
-        {"live", "inuse_space"},  {"objects", "inuse_objects"}, {"allocated", "alloc_space"},
+        {"live", "inuse_space"},    {"objects", "inuse_objects"}, {"allocated", "alloc_space"},
         {"calls", "alloc_objects"}, {"peak", "peak_space"},       {"pinned", "pinned_space"},
     };
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)

@@ -57,7 +57,14 @@ struct profile {
 };
 
 /* What a file is, by its first bytes. */
-enum profile_format { PROFILE_UNKNOWN, PROFILE_PPROF, PROFILE_LEGACY, PROFILE_COLLAPSED, PROFILE_FOLDED, PROFILE_STATS };
+enum profile_format {
+    PROFILE_UNKNOWN,
+    PROFILE_PPROF,
+    PROFILE_LEGACY,
+    PROFILE_COLLAPSED,
+    PROFILE_FOLDED,
+    PROFILE_STATS
+};
 enum profile_format profile_guess(const unsigned char *bytes, size_t length);
 
 /* The file, whole; NULL: said why. To be freed. */

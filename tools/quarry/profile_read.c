@@ -185,8 +185,8 @@ static bool is_field(const struct field *field, uint64_t number, enum wire wire)
 {
     if (field->number != number)
         return false;
-    return field->wire == wire || fail(field->inside.source, field->key, "field %" PRIu64 " has wire type %d instead of %d",
-                                       number, field->wire, wire);
+    return field->wire == wire || fail(field->inside.source, field->key,
+                                       "field %" PRIu64 " has wire type %d instead of %d", number, field->wire, wire);
 }
 
 /* Numbers come one by one or packed; either way each is handed out once. False: there is no further one. */
@@ -218,19 +218,19 @@ static bool next_number(struct numbers *numbers, uint64_t *number)
 /* ---- messages ---- */
 
 enum { /* fields of Profile */
-    SAMPLE_TYPE = 1,
-    SAMPLE = 2,
-    MAPPING = 3,
-    LOCATION = 4,
-    FUNCTION = 5,
-    STRING = 6,
-    TIME_NANOS = 9,
-    DURATION_NANOS = 10,
-    PERIOD_TYPE = 11,
-    PERIOD = 12,
-    COMMENT = 13,
-    DEFAULT_TYPE = 14,
-    FIELDS
+       SAMPLE_TYPE = 1,
+       SAMPLE = 2,
+       MAPPING = 3,
+       LOCATION = 4,
+       FUNCTION = 5,
+       STRING = 6,
+       TIME_NANOS = 9,
+       DURATION_NANOS = 10,
+       PERIOD_TYPE = 11,
+       PERIOD = 12,
+       COMMENT = 13,
+       DEFAULT_TYPE = 14,
+       FIELDS
 };
 
 /* The array that an id leads to, sorted by id. */

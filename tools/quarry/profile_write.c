@@ -180,7 +180,6 @@ void profile_write_pprof(const struct profile *profile, FILE *out)
 
 /* ---- legacy text ---- */
 
-
 static int64_t value_of(const struct profile_sample *sample, int type)
 {
     return type < 0 ? 0 : sample->values[type];
@@ -188,7 +187,8 @@ static int64_t value_of(const struct profile_sample *sample, int type)
 
 static void put_counts(FILE *out, const int64_t values[4])
 {
-    fprintf(out, "%6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] @", values[0], values[1], values[2], values[3]);
+    fprintf(out, "%6" PRId64 ": %8" PRId64 " [%6" PRId64 ": %8" PRId64 "] @", values[0], values[1], values[2],
+            values[3]);
 }
 
 static bool check_legacy(const struct profile *profile)

@@ -20,14 +20,13 @@
 #include <string.h>
 #include <time.h>
 
-static const char usage[] =
-    "usage: quarry report [options] FILE...\n"
-    "Makes one HTML page of statistics (QUARRY_STATS=json) and heap profiles (QUARRY_PROF=1).\n"
-    "Several statistics make a time line; two profiles make a difference.\n"
-    "  -o, --output=FILE    instead of standard output\n"
-    "  -t, --title=TITLE    instead of the program's name\n"
-    "  -n, --no-symbols     addresses as module and offset\n"
-    "  -h, --help           this\n";
+static const char usage[] = "usage: quarry report [options] FILE...\n"
+                            "Makes one HTML page of statistics (QUARRY_STATS=json) and heap profiles (QUARRY_PROF=1).\n"
+                            "Several statistics make a time line; two profiles make a difference.\n"
+                            "  -o, --output=FILE    instead of standard output\n"
+                            "  -t, --title=TITLE    instead of the program's name\n"
+                            "  -n, --no-symbols     addresses as module and offset\n"
+                            "  -h, --help           this\n";
 
 /* ---- reading ---- */
 
@@ -211,20 +210,26 @@ static void put_head(FILE *page, const struct report *report)
 static void put_files(FILE *page, const struct report *report)
 {
     report_section(page, "files", "Files", "What this page was made from.");
-    html_put(page, "<div class=\"scroll\"><table><thead><tr><th>File</th><th>Kind</th><th>Program</th><th class=\"n\">Pid</th><th>Taken</th></tr></thead><tbody>\n");
+    html_put(
+        page,
+        "<div class=\"scroll\"><table><thead><tr><th>File</th><th>Kind</th><th>Program</th><th class=\"n\">Pid</th><th>Taken</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < report->stats_count; i++) {
         const struct report_stats *stats = &report->stats[i];
         const char *program = json_string_value(json_object_get(stats->root, "program"));
-        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">statistics</td><td class=\"l\">%t</td><td>%u</td><td class=\"l\">", stats->path,
-                 program == NULL ? "" : program, stats->pid);
+        html_put(
+            page,
+            "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">statistics</td><td class=\"l\">%t</td><td>%u</td><td class=\"l\">",
+            stats->path, program == NULL ? "" : program, stats->pid);
         put_time(page, stats->time_ms);
         html_put(page, "</td></tr>\n");
     }
     for (size_t i = 0; i < report->profile_count; i++) {
         const struct profile *profile = &report->profiles[i];
         const char *program = profile_comment(profile, "program"), *pid = profile_comment(profile, "pid");
-        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">profile, %n stacks</td><td class=\"l\">%t</td><td>%t</td><td class=\"l\">", profile->path,
-                 (uint64_t)profile->sample_count, program == NULL ? "" : program, pid == NULL ? "" : pid);
+        html_put(
+            page,
+            "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l\">profile, %n stacks</td><td class=\"l\">%t</td><td>%t</td><td class=\"l\">",
+            profile->path, (uint64_t)profile->sample_count, program == NULL ? "" : program, pid == NULL ? "" : pid);
         if (profile->time_ns > 0)
             put_time(page, (uint64_t)profile->time_ns / 1000000);
         html_put(page, "</td></tr>\n");

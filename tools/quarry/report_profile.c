@@ -17,7 +17,8 @@ static const struct metric {
 } known_metrics[] = {
     {"inuse_space", "live", "Live", "bytes that the program holds"},
     {"peak_space", "peak", "Peak", "bytes that were held when most were"},
-    {"pinned_space", "pinned", "Pinned", "free bytes in slabs that these stacks\xe2\x80\x99 blocks keep in place: fragmentation, by who causes it"},
+    {"pinned_space", "pinned", "Pinned",
+     "free bytes in slabs that these stacks\xe2\x80\x99 blocks keep in place: fragmentation, by who causes it"},
     {"alloc_space", "allocated", "Allocated", "bytes allocated since the start, freed ones included"},
     {"inuse_objects", "objects", "Live blocks", "blocks that the program holds"},
     {"alloc_objects", "calls", "Calls", "blocks allocated since the start"},
@@ -70,7 +71,7 @@ static void add_difference(void)
     for (size_t node = 0; node < tree->count; node++) {
         int64_t *self = &tree->self[node * tree->width];
         self[view.change] = (int64_t)((uint64_t)self[0] - (uint64_t)self[view.old]);
-        self[view.changed] = self[view.change] < 0 ? (int64_t)-(uint64_t)self[view.change] : self[view.change];
+        self[view.changed] = self[view.change] < 0 ? (int64_t)(0 - (uint64_t)self[view.change]) : self[view.change];
     }
 }
 
@@ -154,7 +155,10 @@ static void put_value(FILE *page, bool bytes, int64_t value)
 static void put_signed(FILE *page, int64_t value)
 {
     char word[HTML_WORD];
-    html_put(page, "<td class=\"%s\" data-v=\"%f\">%s</td>", value > 0 ? "grew" : value < 0 ? "shrank" : "",
+    html_put(page, "<td class=\"%s\" data-v=\"%f\">%s</td>",
+             value > 0   ? "grew"
+             : value < 0 ? "shrank"
+                         : "",
              (double)value, html_signed_bytes(word, value));
 }
 
@@ -175,17 +179,23 @@ static void put_functions(FILE *page, const struct view *view, size_t rank, cons
     rank_sums = sums[rank];
     if (count > 1)
         qsort(order, count, sizeof *order, compare_functions);
-    html_put(page, "<div class=\"scroll\"><table class=\"sortable functions\" id=\"%s\"><thead><tr><th>Function</th><th>In</th>", id);
+    html_put(
+        page,
+        "<div class=\"scroll\"><table class=\"sortable functions\" id=\"%s\"><thead><tr><th>Function</th><th>In</th>",
+        id);
     if (difference)
         html_put(page, "<th class=\"n\">Before</th><th class=\"n\">After</th><th class=\"n\">Difference</th>");
     else
         for (size_t i = 0; i < view->metric_count; i++)
-            html_put(page, i == 0 ? "<th class=\"n\">%t, itself</th><th class=\"n\">with callees</th>" : "<th class=\"n\">%t</th>", view->metrics[i].title);
+            html_put(page,
+                     i == 0 ? "<th class=\"n\">%t, itself</th><th class=\"n\">with callees</th>"
+                            : "<th class=\"n\">%t</th>",
+                     view->metrics[i].title);
     html_put(page, "</tr></thead><tbody>\n");
     for (size_t i = 0; i < count && i < FUNCTION_ROWS; i++) {
         const uint32_t name = order[i];
-        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l module\">%t</td>", tree->words.word[name],
-                 module_of(tree, name));
+        html_put(page, "<tr><th scope=\"row\" class=\"name\">%t</th><td class=\"l module\">%t</td>",
+                 tree->words.word[name], module_of(tree, name));
         if (difference) {
             put_value(page, true, sums[view->old][name].self);
             put_value(page, true, sums[0][name].self);
@@ -211,19 +221,28 @@ void report_put_profile(FILE *page, const struct report *report)
     const struct view *view = look(report);
     if (view == NULL) {
         if (report->profile_count != 0) {
-            report_section(page, "profile", "Who allocates", "The profile has no samples: less was allocated than it takes for one.");
+            report_section(page, "profile", "Who allocates",
+                           "The profile has no samples: less was allocated than it takes for one.");
             report_section_end(page);
         }
         return;
     }
-    report_section(page, "profile", "Who allocates", "Call stacks from the heap profile, outermost function on top. The width of a frame is its share. The numbers are estimates from samples.");
+    report_section(
+        page, "profile", "Who allocates",
+        "Call stacks from the heap profile, outermost function on top. The width of a frame is its share. The numbers are estimates from samples.");
     html_put(page, "<div id=\"flame\" hidden></div>\n");
-    html_put(page, "<h3>Functions</h3><p class=\"note\">What each function\xe2\x80\x99s own allocations come to, and with those of the functions it calls; estimates from samples.</p>\n");
+    html_put(
+        page,
+        "<h3>Functions</h3><p class=\"note\">What each function\xe2\x80\x99s own allocations come to, and with those of the functions it calls; estimates from samples.</p>\n");
     put_functions(page, view, 0, "functiontable");
     if (view->before != NULL) {
-        html_put(page, "<h3>Difference</h3><p class=\"note\">Live bytes now against those of the first profile, by the function that allocated them.</p>\n");
+        html_put(
+            page,
+            "<h3>Difference</h3><p class=\"note\">Live bytes now against those of the first profile, by the function that allocated them.</p>\n");
         if (total_of(&view->tree, 0)[view->changed] == 0)
-            html_put(page, "<p class=\"empty\" id=\"nodifference\">There is none: every stack holds as much as before.</p>\n");
+            html_put(
+                page,
+                "<p class=\"empty\" id=\"nodifference\">There is none: every stack holds as much as before.</p>\n");
         else
             put_functions(page, view, view->change, "differencetable");
     }
@@ -248,7 +267,8 @@ static void put_stack(FILE *page, const struct tree *tree, uint32_t node)
 {
     html_put(page, "<details><summary>%t", tree->words.word[tree->nodes[node].name]);
     if (tree->nodes[node].depth > 1)
-        html_put(page, " <span class=\"soft\">\xe2\x86\x90 %t</span>", tree->words.word[tree->nodes[tree->nodes[node].parent].name]);
+        html_put(page, " <span class=\"soft\">\xe2\x86\x90 %t</span>",
+                 tree->words.word[tree->nodes[tree->nodes[node].parent].name]);
     html_put(page, "</summary><ol class=\"stack\">");
     for (; node != 0; node = tree->nodes[node].parent)
         html_put(page, "<li>%t</li>", tree->words.word[tree->nodes[node].name]);
@@ -270,12 +290,16 @@ void report_put_leaks(FILE *page, const struct report *report)
     rank_column = view->before != NULL ? view->change : 0;
     if (count > 1)
         qsort(order, count, sizeof *order, compare_nodes);
-    report_section(page, "leaks", "Leaks and what is held",
-                   view->before != NULL
-                       ? "Stacks whose blocks are still held, those that grew most first. What grows from profile to profile is what leaks."
-                       : "Stacks whose blocks were still held when the profile was taken. In a profile from the program\xe2\x80\x99s exit, nobody has freed these.");
-    html_put(page, "<div class=\"scroll\"><table id=\"leaktable\" class=\"sortable\"><thead><tr><th>Stack</th><th class=\"n\">Held</th><th class=\"n\">Share</th>%s%s</tr></thead><tbody>\n",
-             view->objects < METRIC_LIMIT ? "<th class=\"n\">Blocks</th>" : "", view->before != NULL ? "<th class=\"n\">Growth</th>" : "");
+    report_section(
+        page, "leaks", "Leaks and what is held",
+        view->before != NULL
+            ? "Stacks whose blocks are still held, those that grew most first. What grows from profile to profile is what leaks."
+            : "Stacks whose blocks were still held when the profile was taken. In a profile from the program\xe2\x80\x99s exit, nobody has freed these.");
+    html_put(
+        page,
+        "<div class=\"scroll\"><table id=\"leaktable\" class=\"sortable\"><thead><tr><th>Stack</th><th class=\"n\">Held</th><th class=\"n\">Share</th>%s%s</tr></thead><tbody>\n",
+        view->objects < METRIC_LIMIT ? "<th class=\"n\">Blocks</th>" : "",
+        view->before != NULL ? "<th class=\"n\">Growth</th>" : "");
     for (size_t i = 0; i < count && i < STACK_ROWS; i++) {
         const int64_t *self = &tree->self[order[i] * tree->width];
         html_put(page, "<tr><th scope=\"row\" class=\"name\">");
@@ -332,12 +356,17 @@ void report_put_lifetimes(FILE *page, const struct report *report)
     }
     if (sum == 0)
         return;
-    report_section(page, "lifetimes", "Lifetimes", "How long sampled blocks lived that have been freed. Short-lived ones are those that a buffer on the stack or a pool could replace.");
+    report_section(
+        page, "lifetimes", "Lifetimes",
+        "How long sampled blocks lived that have been freed. Short-lived ones are those that a buffer on the stack or a pool could replace.");
     html_put(page, "<div class=\"histogram\" id=\"histogram\">\n");
     for (int i = first; i <= last; i++) {
         char word[HTML_WORD];
-        html_put(page, "<div><span class=\"from\">%s</span><span class=\"m\"><span style=\"width:%f%%\"></span></span><span class=\"v\">%n <span class=\"soft\">%p</span></span></div>\n",
-                 i == 0 ? "0" : html_duration(word, (uint64_t)1 << i), 100.0 * (double)counts[i] / (double)most, counts[i], counts[i], sum);
+        html_put(
+            page,
+            "<div><span class=\"from\">%s</span><span class=\"m\"><span style=\"width:%f%%\"></span></span><span class=\"v\">%n <span class=\"soft\">%p</span></span></div>\n",
+            i == 0 ? "0" : html_duration(word, (uint64_t)1 << i), 100.0 * (double)counts[i] / (double)most, counts[i],
+            counts[i], sum);
     }
     html_put(page, "</div><p class=\"note\">Each row holds lifetimes from its time up to twice that.</p>\n");
     report_section_end(page);
@@ -457,7 +486,12 @@ void report_put_profile_data(FILE *page, const struct report *report)
     }
     if (view->before != NULL) {
         fputc(',', page);
-        put_metric(page, &(struct metric){"", "difference", "Difference", "live bytes that are more or fewer than in the first profile; frames are as wide as what has changed"}, true);
+        put_metric(
+            page,
+            &(struct metric){
+                "", "difference", "Difference",
+                "live bytes that are more or fewer than in the first profile; frames are as wide as what has changed"},
+            true);
         put_column(page, &view->tree, list, count, view->changed);
         fputs(",\"change\":", page);
         put_column(page, &view->tree, list, count, view->change);

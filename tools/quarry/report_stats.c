@@ -50,9 +50,8 @@ static bool check_rows(const char *path, const json_t *root, const char *name)
         return true;
     if (!json_is_array(rows))
         return fail(path, name, "", "is not a list");
-    json_array_foreach (rows, i, row)
-        if (!json_is_object(row))
-            return fail(path, name, "", "has an element that is not an object");
+    json_array_foreach(rows, i, row) if (!json_is_object(row)) return fail(path, name, "",
+                                                                           "has an element that is not an object");
     return true;
 }
 
@@ -100,8 +99,10 @@ static void put_bar(FILE *page, const json_t *root, uint64_t mapped, uint64_t re
     const uint64_t ours = report_number(root, "memory", "resident_ours");
     if (whole == 0)
         return;
-    html_put(page, "<figure class=\"bars\"><div class=\"bar\" id=\"statebar\" role=\"img\" aria-label=\"Memory states, sum %b\">",
-             mapped);
+    html_put(
+        page,
+        "<figure class=\"bars\"><div class=\"bar\" id=\"statebar\" role=\"img\" aria-label=\"Memory states, sum %b\">",
+        mapped);
     for (size_t i = 0; i < STATE_COUNT; i++)
         put_segment(page, states[i].key, states[i].name, report_number(root, "memory", states[i].key), whole);
     html_put(page, "</div>\n");
@@ -109,10 +110,12 @@ static void put_bar(FILE *page, const json_t *root, uint64_t mapped, uint64_t re
         const double at = 100.0 * (double)resident / (double)whole;
         html_put(page, "<div class=\"bar thin\" role=\"img\" aria-label=\"Resident, %b\">", resident);
         put_segment(page, "ours", "Resident, Quarry's", ours, whole);
-        put_segment(page, "notours", ours == 0 ? "Resident" : "Resident, not Quarry's", resident - (ours < resident ? ours : resident),
-                    whole);
-        html_put(page, "</div><div class=\"marker\" style=\"left:%f%%\"></div><p class=\"marked\"><span class=\"%s\" style=\"%s:%f%%\">resident %b</span></p>",
-                 at, at > 50 ? "before" : "after", at > 50 ? "right" : "left", at > 50 ? 100 - at : at, resident);
+        put_segment(page, "notours", ours == 0 ? "Resident" : "Resident, not Quarry's",
+                    resident - (ours < resident ? ours : resident), whole);
+        html_put(
+            page,
+            "</div><div class=\"marker\" style=\"left:%f%%\"></div><p class=\"marked\"><span class=\"%s\" style=\"%s:%f%%\">resident %b</span></p>",
+            at, at > 50 ? "before" : "after", at > 50 ? "right" : "left", at > 50 ? 100 - at : at, resident);
     }
     html_put(page, "</figure>\n");
 }
@@ -133,17 +136,21 @@ static void put_resident(FILE *page, const json_t *root, uint64_t resident)
         html_put(page, "<tr><th scope=\"row\">Resident</th><td colspan=\"4\" class=\"meaning\">not known</td></tr>\n");
         return;
     }
-    html_put(page, "<tbody class=\"second\"><tr class=\"sum\"><th scope=\"row\">Resident</th><td>%b</td><td class=\"wide\">%n</td><td></td>"
-                   "<td class=\"meaning\">the whole process, in RAM</td></tr>\n",
-             resident, resident);
+    html_put(
+        page,
+        "<tbody class=\"second\"><tr class=\"sum\"><th scope=\"row\">Resident</th><td>%b</td><td class=\"wide\">%n</td><td></td>"
+        "<td class=\"meaning\">the whole process, in RAM</td></tr>\n",
+        resident, resident);
     if (ours != 0) {
-        put_state(page, &(struct state){"ours", "Quarry\xe2\x80\x99s", "the part of it that is Quarry\xe2\x80\x99s"}, ours, resident);
+        put_state(page, &(struct state){"ours", "Quarry\xe2\x80\x99s", "the part of it that is Quarry\xe2\x80\x99s"},
+                  ours, resident);
         put_state(page, &(struct state){"notours", "Not Quarry\xe2\x80\x99s", "libraries, stacks, mappings"},
                   resident - (ours < resident ? ours : resident), resident);
     }
     if (peak != 0)
-        html_put(page, "<tr><th scope=\"row\">Peak resident</th><td>%b</td><td class=\"wide\">%n</td><td></td>"
-                       "<td class=\"meaning\">the most there ever was</td></tr>\n",
+        html_put(page,
+                 "<tr><th scope=\"row\">Peak resident</th><td>%b</td><td class=\"wide\">%n</td><td></td>"
+                 "<td class=\"meaning\">the most there ever was</td></tr>\n",
                  peak, peak);
     html_put(page, "</tbody>\n");
 }
@@ -156,19 +163,24 @@ void report_put_memory(FILE *page, const struct report *report)
     const uint64_t mapped = report_number(stats->root, "memory", "mapped");
     const uint64_t resident = report_number(stats->root, "memory", "resident");
     uint64_t sum = 0;
-    report_section(page, "memory", "Where the memory is",
-                   "Every byte that Quarry has mapped is in exactly one of these states. Resident memory is what the kernel charges the process for.");
+    report_section(
+        page, "memory", "Where the memory is",
+        "Every byte that Quarry has mapped is in exactly one of these states. Resident memory is what the kernel charges the process for.");
     put_bar(page, stats->root, mapped, resident);
-    html_put(page, "<div class=\"scroll\"><table id=\"states\"><thead><tr><th>State</th><th class=\"n\">Size</th><th class=\"n wide\">Bytes</th>"
-                   "<th class=\"n\">Share</th><th>Meaning</th></tr></thead><tbody>\n");
+    html_put(
+        page,
+        "<div class=\"scroll\"><table id=\"states\"><thead><tr><th>State</th><th class=\"n\">Size</th><th class=\"n wide\">Bytes</th>"
+        "<th class=\"n\">Share</th><th>Meaning</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < STATE_COUNT; i++) {
         const uint64_t bytes = report_number(stats->root, "memory", states[i].key);
         put_state(page, &states[i], bytes, mapped);
         sum += bytes;
     }
-    html_put(page, "<tr class=\"sum\"><th scope=\"row\">Mapped</th><td>%b</td><td class=\"wide\">%n</td><td>%p</td>"
-                   "<td class=\"meaning\">%s</td></tr></tbody>\n",
-             mapped, mapped, sum, mapped, sum == mapped ? "the sum of these" : "should be the sum of these, and is not");
+    html_put(page,
+             "<tr class=\"sum\"><th scope=\"row\">Mapped</th><td>%b</td><td class=\"wide\">%n</td><td>%p</td>"
+             "<td class=\"meaning\">%s</td></tr></tbody>\n",
+             mapped, mapped, sum, mapped,
+             sum == mapped ? "the sum of these" : "should be the sum of these, and is not");
     put_resident(page, stats->root, resident);
     html_put(page, "</table></div>\n");
     report_section_end(page);
@@ -179,8 +191,10 @@ void report_put_memory(FILE *page, const struct report *report)
 static void put_meter(FILE *page, uint64_t part, uint64_t whole)
 {
     const double share = whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
-    html_put(page, "<td class=\"meter\" data-v=\"%f\"><span class=\"m\"><span style=\"width:%f%%\"></span></span><span class=\"v\">%p</span></td>",
-             share, share > 100 ? 100 : share, part, whole);
+    html_put(
+        page,
+        "<td class=\"meter\" data-v=\"%f\"><span class=\"m\"><span style=\"width:%f%%\"></span></span><span class=\"v\">%p</span></td>",
+        share, share > 100 ? 100 : share, part, whole);
 }
 
 static void put_number(FILE *page, uint64_t number, const char *class)
@@ -227,16 +241,19 @@ static void add_class(struct class_sum *sum, const json_t *row)
 
 static void put_class_sums(FILE *page, const struct class_sum *sum, const json_t *root)
 {
-    html_put(page, "</tbody><tfoot><tr class=\"sum\"><th scope=\"row\">small</th><td>%n</td><td>%n</td><td>%b</td>"
-                   "<td class=\"wide\">%n</td><td class=\"wide\">%n</td><td class=\"wide\">%n</td><td>%b</td>",
+    html_put(page,
+             "</tbody><tfoot><tr class=\"sum\"><th scope=\"row\">small</th><td>%n</td><td>%n</td><td>%b</td>"
+             "<td class=\"wide\">%n</td><td class=\"wide\">%n</td><td class=\"wide\">%n</td><td>%b</td>",
              sum->calls, sum->live, sum->live_bytes, sum->cached, sum->free, sum->slabs, sum->slab_bytes);
     put_meter(page, sum->live_bytes, sum->slab_bytes);
     html_put(page, "</tr>\n");
     if (json_is_object(json_object_get(root, "large")))
-        html_put(page, "<tr><th scope=\"row\">large</th><td>%n</td><td>%n</td><td>%b</td><td class=\"wide\"></td><td class=\"wide\"></td>"
-                       "<td class=\"wide\"></td><td></td><td></td></tr>\n",
-                 report_number(root, "large", "calls"), report_number(root, "large", "live"),
-                 report_number(root, "large", "live_bytes"));
+        html_put(
+            page,
+            "<tr><th scope=\"row\">large</th><td>%n</td><td>%n</td><td>%b</td><td class=\"wide\"></td><td class=\"wide\"></td>"
+            "<td class=\"wide\"></td><td></td><td></td></tr>\n",
+            report_number(root, "large", "calls"), report_number(root, "large", "live"),
+            report_number(root, "large", "live_bytes"));
     html_put(page, "</tfoot></table></div>\n");
 }
 
@@ -251,10 +268,13 @@ void report_put_classes(FILE *page, const struct report *report)
         return;
     report_section(page, "classes", "Size classes",
                    "Blocks by size. A class that is little used and holds much slab memory is where fragmentation is.");
-    html_put(page, "<div class=\"scroll\"><table id=\"classtable\" class=\"sortable\"><thead><tr><th class=\"n\">Bytes</th><th class=\"n\">Calls</th>"
-                   "<th class=\"n\">Live</th><th class=\"n\">Live size</th><th class=\"n wide\">Cached</th><th class=\"n wide\">Free</th>"
-                   "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th><th class=\"used\">Used</th></tr></thead><tbody>\n");
-    json_array_foreach (rows, i, row) {
+    html_put(
+        page,
+        "<div class=\"scroll\"><table id=\"classtable\" class=\"sortable\"><thead><tr><th class=\"n\">Bytes</th><th class=\"n\">Calls</th>"
+        "<th class=\"n\">Live</th><th class=\"n\">Live size</th><th class=\"n wide\">Cached</th><th class=\"n wide\">Free</th>"
+        "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th><th class=\"used\">Used</th></tr></thead><tbody>\n");
+    json_array_foreach(rows, i, row)
+    {
         if (report_number(row, NULL, "calls") == 0 && report_number(row, NULL, "slabs") == 0)
             continue;
         put_class(page, row);
@@ -274,12 +294,16 @@ void report_put_threads(FILE *page, const struct report *report)
     json_t *row;
     if (json_array_size(rows) == 0)
         return;
-    report_section(page, "threads", "Threads",
-                   "One heap for each thread at the busiest time. An idle heap waits for the next thread, with what it holds.");
-    html_put(page, "<div class=\"scroll\"><table id=\"threadtable\" class=\"sortable\"><thead><tr><th class=\"n\">Heap</th><th class=\"n\">Thread</th>"
-                   "<th>State</th><th class=\"n\">Calls</th><th class=\"n\">Live blocks</th><th class=\"n\">Cached</th>"
-                   "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th></tr></thead><tbody>\n");
-    json_array_foreach (rows, i, row) {
+    report_section(
+        page, "threads", "Threads",
+        "One heap for each thread at the busiest time. An idle heap waits for the next thread, with what it holds.");
+    html_put(
+        page,
+        "<div class=\"scroll\"><table id=\"threadtable\" class=\"sortable\"><thead><tr><th class=\"n\">Heap</th><th class=\"n\">Thread</th>"
+        "<th>State</th><th class=\"n\">Calls</th><th class=\"n\">Live blocks</th><th class=\"n\">Cached</th>"
+        "<th class=\"n wide\">Slabs</th><th class=\"n\">Slab size</th></tr></thead><tbody>\n");
+    json_array_foreach(rows, i, row)
+    {
         const uint64_t tid = report_number(row, NULL, "tid");
         const char *state = json_string_value(json_object_get(row, "state"));
         html_put(page, "<tr>");
@@ -344,14 +368,15 @@ static bool put_counters(FILE *page, const json_t *root, const char *object, con
     json_t *inside = json_object_get(root, object), *value;
     const char *key;
     bool any = false;
-    json_object_foreach (inside, key, value)
-        any |= json_integer_value(value) != 0;
+    json_object_foreach(inside, key, value) any |= json_integer_value(value) != 0;
     if (!any)
         return false;
-    html_put(page, "<div class=\"scroll\"><table class=\"counters\"><thead><tr><th>%s</th><th class=\"n\">Count</th><th>Meaning</th></tr></thead><tbody>\n", title);
-    json_object_foreach (inside, key, value)
-        if (json_is_integer(value))
-            put_counter(page, key, json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value));
+    html_put(
+        page,
+        "<div class=\"scroll\"><table class=\"counters\"><thead><tr><th>%s</th><th class=\"n\">Count</th><th>Meaning</th></tr></thead><tbody>\n",
+        title);
+    json_object_foreach(inside, key, value) if (json_is_integer(value))
+        put_counter(page, key, json_integer_value(value) < 0 ? 0 : (uint64_t)json_integer_value(value));
     html_put(page, "</tbody></table></div>\n");
     return true;
 }
@@ -360,9 +385,7 @@ static bool has_counters(const json_t *root, const char *object)
 {
     json_t *value;
     const char *key;
-    json_object_foreach (json_object_get(root, object), key, value)
-        if (json_integer_value(value) != 0)
-            return true;
+    json_object_foreach(json_object_get(root, object), key, value) if (json_integer_value(value) != 0) return true;
     return false;
 }
 
@@ -381,8 +404,9 @@ void report_put_buffers(FILE *page, const struct report *report)
     const struct report_stats *stats = report_newest(report);
     if (stats == NULL || (!has_counters(stats->root, "references") && !has_counters(stats->root, "pools")))
         return;
-    report_section(page, "buffers", "Buffers and pools",
-                   "Blocks with more than one reference, and pools of objects. A shared block stays until its last reference goes.");
+    report_section(
+        page, "buffers", "Buffers and pools",
+        "Blocks with more than one reference, and pools of objects. A shared block stays until its last reference goes.");
     put_counters(page, stats->root, "references", "References");
     put_counters(page, stats->root, "pools", "Pools");
     report_section_end(page);

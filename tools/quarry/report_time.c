@@ -62,7 +62,7 @@ static struct timeline gather(const struct report *report)
             continue;
         size_t j;
         json_t *row;
-        json_array_foreach (json_object_get(stats->root, "history"), j, row)
+        json_array_foreach(json_object_get(stats->root, "history"), j, row)
             add_point(&timeline, row, report_number(row, NULL, "time_ms"), report_number(row, NULL, "calls"));
         add_point(&timeline, json_object_get(stats->root, "memory"), report_number(stats->root, NULL, "uptime_ms"),
                   report_number(stats->root, "work", "calls"));
@@ -126,9 +126,9 @@ static bool has_series(const struct timeline *timeline, enum series which)
 
 static uint64_t time_step(uint64_t span_ms)
 {
-    static const uint64_t steps[] = {1,     2,     5,      10,     20,     50,     100,     200,     500,     1000,     2000,
-                                     5000,  10000, 15000,  30000,  60000,  120000, 300000,  600000,  900000,  1800000,
-                                     3600000, 7200000, 14400000, 21600000, 43200000, 86400000};
+    static const uint64_t steps[] = {1,      2,      5,       10,      20,      50,       100,      200,      500,
+                                     1000,   2000,   5000,    10000,   15000,   30000,    60000,    120000,   300000,
+                                     600000, 900000, 1800000, 3600000, 7200000, 14400000, 21600000, 43200000, 86400000};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (span_ms / steps[i] <= 6)
             return steps[i];
@@ -154,8 +154,11 @@ static void put_times(FILE *page, const struct timeline *timeline)
     for (uint64_t time = (first + step - 1) / step * step; time <= last; time += step) {
         char word[HTML_WORD];
         const double at = 100.0 * (double)(time - first) / (double)(last - first);
-        html_put(page, "<span class=\"%s\" style=\"left:%f%%\">%s</span>", at < 3 ? "first" : at > 95 ? "last" : "", at,
-                 time_word(word, time, step));
+        html_put(page, "<span class=\"%s\" style=\"left:%f%%\">%s</span>",
+                 at < 3    ? "first"
+                 : at > 95 ? "last"
+                           : "",
+                 at, time_word(word, time, step));
     }
     html_put(page, "</div>");
 }
@@ -176,8 +179,10 @@ static void put_rates(FILE *page, const struct timeline *timeline)
             most = rate_at(timeline, i);
     if (most == 0)
         return;
-    html_put(page, "<div class=\"chart rate\"><div class=\"plot\"><svg viewBox=\"0 0 1000 60\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
-                   "<path class=\"s-calls fill\" d=\"M0 60");
+    html_put(
+        page,
+        "<div class=\"chart rate\"><div class=\"plot\"><svg viewBox=\"0 0 1000 60\" preserveAspectRatio=\"none\" aria-hidden=\"true\">"
+        "<path class=\"s-calls fill\" d=\"M0 60");
     for (size_t i = 1; i < timeline->count; i++)
         html_put(page, " L%f %f H%f", x_of(timeline, i - 1), RATE_HEIGHT - RATE_HEIGHT * rate_at(timeline, i) / most,
                  x_of(timeline, i));
@@ -194,8 +199,10 @@ static void put_chart(FILE *page, const struct timeline *timeline)
     for (int i = 0; i < CALLS; i++)
         if (has_series(timeline, i))
             html_put(page, "<span><i class=\"key line %s\"></i>%s</span>", series[i].class, series[i].name);
-    html_put(page, "</p><div class=\"chart\" id=\"chart\"><div class=\"plot\">"
-                   "<svg viewBox=\"0 0 1000 300\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Memory over time\">");
+    html_put(
+        page,
+        "</p><div class=\"chart\" id=\"chart\"><div class=\"plot\">"
+        "<svg viewBox=\"0 0 1000 300\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Memory over time\">");
     for (uint64_t tick = step; (double)tick < top && step != 0; tick += step)
         html_put(page, "<path class=\"grid\" d=\"M0 %f H1000\"/>", CHART_HEIGHT - CHART_HEIGHT * (double)tick / top);
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
@@ -211,8 +218,10 @@ static void put_chart(FILE *page, const struct timeline *timeline)
     html_put(page, "</div></div>");
     put_rates(page, timeline);
     put_times(page, timeline);
-    html_put(page, "<figcaption id=\"reading\">%n readings, over %s.</figcaption></figure>\n", (uint64_t)timeline->count,
-             html_duration((char[HTML_WORD]){0}, (timeline->points[timeline->count - 1].time_ms - timeline->points[0].time_ms) * 1000));
+    html_put(page, "<figcaption id=\"reading\">%n readings, over %s.</figcaption></figure>\n",
+             (uint64_t)timeline->count,
+             html_duration((char[HTML_WORD]){0},
+                           (timeline->points[timeline->count - 1].time_ms - timeline->points[0].time_ms) * 1000));
 }
 
 void report_put_timeline(FILE *page, const struct report *report)
@@ -250,11 +259,14 @@ static const struct kind {
     char letter;
     const char *class, *name;
 } kinds[] = {
-    {'L', "kl", "large block"},      {'P', "kp", "pool or arena"}, {'~', "kd", "free, dirty"},
-    {'.', "kc", "free, clean"},      {'#', "km", "metadata"},      {'0', "k0", NULL},
-    {'1', "k1", NULL},               {'2', "k2", NULL},            {'3', "k3", NULL},
-    {'4', "k4", NULL},               {'5', "k5", NULL},            {'6', "k6", NULL},
-    {'7', "k7", NULL},               {'8', "k8", NULL},            {'9', "k9", NULL},
+    {'L', "kl", "large block"}, {'P', "kp", "pool or arena"},
+    {'~', "kd", "free, dirty"}, {'.', "kc", "free, clean"},
+    {'#', "km", "metadata"},    {'0', "k0", NULL},
+    {'1', "k1", NULL},          {'2', "k2", NULL},
+    {'3', "k3", NULL},          {'4', "k4", NULL},
+    {'5', "k5", NULL},          {'6', "k6", NULL},
+    {'7', "k7", NULL},          {'8', "k8", NULL},
+    {'9', "k9", NULL},
 };
 
 /* Cells beside each other are one rectangle. */
@@ -272,7 +284,8 @@ static void put_cells(FILE *page, const char *frame, const struct kind *kind)
         if (!open)
             html_put(page, "<path class=\"%s\" d=\"", kind->class);
         open = true;
-        html_put(page, "M%d %dh%dv1h-%dz", (int)(cell % TILE), (int)(cell / TILE), (int)(end - cell), (int)(end - cell));
+        html_put(page, "M%d %dh%dv1h-%dz", (int)(cell % TILE), (int)(cell / TILE), (int)(end - cell),
+                 (int)(end - cell));
         cell = end;
     }
     if (open)
@@ -317,7 +330,8 @@ static void put_map_legend(FILE *page)
     html_put(page, "<p class=\"legend\"><span>slab, blocks in use <i class=\"scale\">");
     for (int i = 0; i < 10; i++)
         html_put(page, "<i class=\"b%d\"></i>", i);
-    html_put(page, "</i> few\xe2\x80\x93" "all</span>");
+    html_put(page, "</i> few\xe2\x80\x93"
+                   "all</span>");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (kinds[i].name != NULL)
             html_put(page, "<span><i class=\"key %s\"></i>%s</span>", kinds[i].class, kinds[i].name);

@@ -32,12 +32,12 @@ void store_free(struct store *store);
 void *store_grow(void *array, size_t count, size_t bytes);
 
 /* Room for one more in an array that doubles. */
-#define STORE_ROOM(array, count, capacity)                                                                             \
-    do {                                                                                                               \
-        if ((count) == (capacity)) {                                                                                   \
-            (capacity) = (capacity) == 0 ? 16 : 2 * (capacity);                                                        \
-            (array) = store_grow((array), (capacity), sizeof *(array));                                                \
-        }                                                                                                              \
+#define STORE_ROOM(array, count, capacity)                              \
+    do {                                                                \
+        if ((count) == (capacity)) {                                    \
+            (capacity) = (capacity) == 0 ? 16 : 2 * (capacity);         \
+            (array) = store_grow((array), (capacity), sizeof *(array)); \
+        }                                                               \
     } while (0)
 
 /* Words with numbers 0, 1, 2, ... in the order in which they came. */

@@ -229,9 +229,9 @@ static void resolve(struct profile *profile, struct file *file, struct profile_l
     location->lines = store_array(&profile->store, count, sizeof *lines);
     location->line_count = count;
     for (uint32_t i = 0; i < count; i++)
-        location->lines[i] = (struct profile_line){readable(&profile->store, lines[i].function),
-                                                   store_text(&profile->store, lines[i].file, strlen(lines[i].file)),
-                                                   lines[i].line};
+        location->lines[i] =
+            (struct profile_line){readable(&profile->store, lines[i].function),
+                                  store_text(&profile->store, lines[i].file, strlen(lines[i].file)), lines[i].line};
 }
 
 static bool same_file(const struct profile_mapping *a, const struct profile_mapping *b)

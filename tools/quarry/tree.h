@@ -10,9 +10,9 @@
 #include "profile_data.h"
 
 struct tree_node {
-    uint32_t name;   /* in the tree's words; the root's is the first */
-    uint32_t parent; /* node number; parents come before their children */
-    uint32_t depth;  /* of the root: 0 */
+    uint32_t name;        /* in the tree's words; the root's is the first */
+    uint32_t parent;      /* node number; parents come before their children */
+    uint32_t depth;       /* of the root: 0 */
     uint32_t first, next; /* child and sibling; 0: none */
 };
 

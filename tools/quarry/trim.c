@@ -157,7 +157,9 @@ static bool ask(int fd, const char *path, char *answer, char **body)
     *body = strstr(answer, "\r\n\r\n");
     if (*body == NULL || strncmp(answer, "HTTP/1.1 ", 9) != 0)
         fail("%s: no answer%s%s", path, got < 0 ? ": " : "",
-             got >= 0 ? "" : errno == EAGAIN ? "it is stopped, or has no time" : strerror(errno));
+             got >= 0          ? ""
+             : errno == EAGAIN ? "it is stopped, or has no time"
+                               : strerror(errno));
     *body += 4;
     (*body)[strcspn(*body, "\r\n")] = '\0';
     return strncmp(answer + 9, "200", 3) == 0;
