@@ -3,7 +3,7 @@
  *
  *     quarry VERSION: PROGRAM (pid N)       whose report it is
  *     memory                                the states of struct qyi_stats, which sum to what is mapped; what is resident
- *     work, references                      counters
+ *     work, references, pools               counters
  *     size classes                          one line for each that was used
  *     verdict: ...                          what it amounts to, see verdict.c
  *
@@ -138,6 +138,23 @@ static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
     put_counter(text, "  referenced", tracked.referenced, "bytes of them that a reference is for");
 }
 
+/* ---- pools ---- */
+
+static void put_pools(struct qyi_text *text, const struct qyi_stats_pools *pools)
+{
+    if (pools->pools == 0)
+        return;
+    qyi_put_left(text, "pools", 2 + NAME_COLUMN);
+    qyi_put_right(text, "count", BYTES_COLUMN);
+    qyi_put(text, "\n");
+    put_counter(text, "pools", pools->pools, "of objects and of buffers");
+    put_counter(text, "objects", pools->objects, "that exist, in use or idle");
+    put_counter(text, "  in use", pools->in_use, "of these");
+    put_counter(text, "  high water", pools->high_water, "the most that were in use, added up over the pools");
+    put_counter(text, "misses", pools->misses, "objects that had to be made");
+    put_counter(text, "waits", pools->waits, "of threads for an object");
+}
+
 /* ---- size classes ---- */
 
 static const struct column {
@@ -198,6 +215,7 @@ void qyi_report_put(struct qyi_text *text, const struct qyi_stats *stats)
     put_totals(text, stats);
     put_work(text, stats);
     put_references(text, stats);
+    put_pools(text, &stats->pools);
     put_classes(text, stats);
     qyi_put(text, "verdict: ");
     qyi_verdict_put(text, stats);

@@ -5,6 +5,8 @@
 
 #include "alloc.h"
 
+#include "quarry/pool.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -59,6 +61,30 @@ START_TEST(test_report_lists_what_was_collected)
     qyi_free(large);
     for (unsigned i = 0; i < 30; i++)
         qyi_free(small[i]);
+}
+END_TEST
+
+START_TEST(test_report_has_pools_if_there_are_any)
+{
+    static struct qyi_stats now;
+    qyi_stats_collect(&now);
+    ck_assert_ptr_null(line_of(report_of(&now), "pools "));
+    qy_pool *pool = qy_pool_new(&(struct qy_pool_attr){.object_bytes = 100});
+    void *objects[3];
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_ptr_nonnull(objects[i] = qy_pool_acquire(pool));
+    qy_pool_release(pool, objects[2]);
+    qyi_stats_collect(&now);
+    const char *report = report_of(&now);
+    ck_assert_ptr_nonnull(line_of(report, "pools "));
+    ck_assert_uint_eq(number_after(report, "  pools "), 1);
+    ck_assert_uint_ge(number_after(report, "  objects "), 3);
+    ck_assert_uint_eq(number_after(report, "    in use "), 2);
+    ck_assert_uint_eq(number_after(report, "    high water "), 3);
+    ck_assert_uint_ge(number_after(report, "  misses "), 3);
+    ck_assert_uint_eq(number_after(report, "  waits "), 0);
+    qy_pool_release_bulk(pool, objects, 2);
+    qy_pool_destroy(pool);
 }
 END_TEST
 
@@ -240,6 +266,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     suite_add_tcase(suite, tests);
     tcase_add_test(tests, test_report_lists_what_was_collected);
+    tcase_add_test(tests, test_report_has_pools_if_there_are_any);
     tcase_add_test(tests, test_report_keeps_errno);
     tcase_add_test(tests, test_report_fits_the_smallest_stack);
     tcase_add_test(tests, test_report_is_no_place_to_be_cancelled);
