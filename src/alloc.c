@@ -160,7 +160,7 @@ QYI_INLINE size_t slab_block_bytes(const void *p, uint64_t entry, const char *fu
 QYI_INLINE bool drop_counted(struct qyi_cell *cell, const void *p, size_t class_bytes)
 {
     const enum qyi_dropped dropped = qyi_count_drop(cell, 1);
-    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE)) /* another thread is just freeing it for good */
+    if (QYI_UNLIKELY(dropped == QYI_DROPPED_MORE)) /* another thread has the last one, and is just freeing it */
         qyi_fatal_pointer("free", p, class_bytes, "double free");
     return dropped == QYI_DROPPED_LAST;
 }

@@ -26,6 +26,9 @@ enum {
 
 static_assert(CHUNK_HEAPS * CHUNK_COUNT <= QYI_ENTRY_OWNERS_MAX, "an entry has room for every heap's id");
 
+static_assert(CHUNK_HEAPS * sizeof(void *) + BATCH_HEAPS * sizeof(struct qyi_heap) <= 4096,
+              "a chunk and its first batch in a page");
+
 struct qyi_heap *qyi_common;
 _Atomic uint64_t qyi_heap_past_calls[QYI_CLASS_COUNT];
 struct qyi_heap_past qyi_heap_past;
@@ -78,7 +81,7 @@ static struct qyi_heap *new_heap(bool apart)
     struct qyi_heap ***chunk = &registry.chunk[id / CHUNK_HEAPS];
     if (*chunk == NULL && (*chunk = qyi_meta_take(CHUNK_HEAPS * sizeof **chunk)) == NULL)
         return NULL;
-    struct qyi_heap *heap = new_record(); /* before the magazines, so that it is in the chunk's page */
+    struct qyi_heap *heap = new_record(); /* before the magazines: the first batch shares the chunk's page */
     if (heap == NULL)
         return NULL;
     struct qyi_magazines *magazines = qyi_meta_take(QYI_MAGAZINES_BYTES);

@@ -88,8 +88,8 @@ static void forget_move(void *p, struct qyi_large *large)
         atomic_fetch_sub_explicit(&moved_count, 1, memory_order_relaxed); /* a counter */
 }
 
-/* False: somebody else, who has freed the block at the same time, has it in hand or has given it back. What stays in the cell is no
- * number of references. */
+/* False: somebody else, who has freed the block at the same time, has it in hand, or has given it back and nobody has taken its place.
+ * What stays in the cell is no number of references. */
 static bool claim(struct qyi_large *large)
 {
     uint32_t none = 0;
@@ -134,7 +134,8 @@ static bool transfer(void *p, void *target, size_t bytes)
     struct qyi_large *large = qyi_granule_record(granule_of(target));
     const size_t run_bytes = large->granules << QYI_GRANULE_SHIFT;
     /* relaxed: a bound that may be exceeded a little */
-    if (bytes >= MOVE_BYTES_MIN && atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
+    if (bytes >= MOVE_BYTES_MIN && qyi_os_page_bytes <= QYI_GRANULE_BYTES &&
+        atomic_load_explicit(&moved_count, memory_order_relaxed) < MOVED_MAX) {
         switch (qyi_os_move(p, target, bytes)) {
         case QYI_MOVED:
             large->moved = true;

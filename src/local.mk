@@ -5,7 +5,7 @@
 #   libquarry.a         the static archive: qy_* names only, so that a program can use Quarry beside its libc's malloc.
 
 # In the order in which they are linked: first what every process runs, by layer, so that a small program touches few pages
-# of it. src/layers.txt says which file is in which layer, and tests/check_layers.sh holds them to it.
+# of it; last zeros.c, which nobody writes. src/layers.txt says which file is in which layer, and tests/check_layers.sh holds them to it.
 quarry_core_sources = \
 	src/base.h \
 	src/fatal.c src/fatal.h \

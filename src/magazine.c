@@ -47,14 +47,14 @@ static const size_t ROOM_BYTES = 2 << 20;
 __thread size_t qyi_my_offset __attribute__((tls_model("initial-exec")));
 
 /* Never written: they have no block to give and no room for one. All of them look alike, whatever key a first one goes with. */
-#define none ((struct qyi_magazine *)qyi_zeros)
+#define NONE ((struct qyi_magazine *)qyi_zeros)
 static_assert(QYI_CLASS_COUNT * sizeof(struct qyi_magazine) <= QYI_ZEROS_BYTES, "enough zeros");
 
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
 static_assert(QYI_TABLE_BYTES / QYI_STEP_BYTES == 64, "as many values as for_size has before the last");
 __thread struct qyi_paths qyi_my_paths
-    __attribute__((tls_model("initial-exec"))) = {.first = none, .for_size = {FOUR(SIXTEEN(none)), none}};
+    __attribute__((tls_model("initial-exec"))) = {.first = NONE, .for_size = {FOUR(SIXTEEN(NONE)), NONE}};
 
 /* A signal's handler may come at any time: with this key, it finds those of its blocks, or none. */
 static void set_paths(uint64_t key, struct qyi_magazine *first)
@@ -76,7 +76,7 @@ static void set_paths(uint64_t key, struct qyi_magazine *first)
 void qyi_magazines_make_mine(struct qyi_magazines *mine)
 {
     if (mine == NULL) {
-        set_paths(0, none);
+        set_paths(0, NONE);
         qyi_my_offset = 0;
         return;
     }

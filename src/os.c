@@ -193,6 +193,8 @@ void qyi_os_unmap(void *start, size_t bytes)
 bool qyi_os_purge(void *start, size_t bytes)
 {
     const int saved_errno = errno;
+    if ((((uintptr_t)start | bytes) & (qyi_os_page_bytes - 1)) != 0) /* the kernel would round up, into what follows */
+        return false;
     const bool done = madvise(start, bytes, MADV_DONTNEED) == 0;
     errno = saved_errno;
     return done;

@@ -37,7 +37,7 @@ static const size_t RESERVE_LAST = (size_t)64 << 20; /* ... and the last try */
 static const size_t COMMIT_STEP = (size_t)4 << 20;
 static const size_t COMMIT_STEP_MAX = (size_t)64 << 20;
 static const size_t TABLE_STEP = (size_t)64 << 10;
-static const size_t CELLS_STEP = (size_t)128 * QYI_CELLS_BYTES;
+static const size_t CELLS_STEP = (size_t)1 << 20;
 static const size_t PURGE_FRAMES_AT_ONCE = 32;
 static const size_t DIRTY_BYTES_MIN = (size_t)8 << 20;
 static const size_t DIRTY_SHARE = 8;
@@ -201,20 +201,28 @@ bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
 
 /* ---- giving memory back ---- */
 
-/* Records and bitmaps of whole frames, as far as they fill pages. A refusal does not matter: they are zero where it
- * counts. */
+/* The whole pages between. */
+static QYI_COLD void purge_within(char *start, char *end)
+{
+    start += -(uintptr_t)start & (qyi_os_page_bytes - 1);
+    end -= (uintptr_t)end & (qyi_os_page_bytes - 1);
+    if (start < end)
+        qyi_os_purge(start, (size_t)(end - start));
+}
+
+/* Records, bitmaps and cells of whole frames. A refusal does not matter: they are zero where it counts. */
 static QYI_COLD void purge_tables(uint32_t first, size_t frames)
 {
-    const size_t record_bytes = QYI_FRAME_GRANULES * QYI_RECORD_BYTES;
-    const size_t bitmap_bytes = QYI_FRAME_GRANULES * QYI_BITMAP_BYTES;
-    if (record_bytes % qyi_os_page_bytes == 0)
-        qyi_os_purge(qyi_granule_record(first * QYI_FRAME_GRANULES), frames * record_bytes);
-    if (bitmap_bytes % qyi_os_page_bytes == 0)
-        qyi_os_purge(qyi_granule_bitmaps(first * QYI_FRAME_GRANULES), frames * bitmap_bytes);
-    char *cells = qyi_granule_cells((size_t)first * QYI_FRAME_GRANULES);
-    const size_t cells_bytes = frames * QYI_FRAME_GRANULES * QYI_CELLS_BYTES;
-    if (cells + cells_bytes <= region.cells.start + atomic_load_explicit(&region.cells_reached, memory_order_relaxed))
-        qyi_os_purge(cells, cells_bytes);
+    const uint32_t granule = first * QYI_FRAME_GRANULES;
+    const size_t granules = frames * QYI_FRAME_GRANULES;
+    char *records = qyi_granule_record(granule);
+    char *bitmaps = qyi_granule_bitmaps(granule);
+    purge_within(records, records + granules * QYI_RECORD_BYTES);
+    purge_within(bitmaps, bitmaps + granules * QYI_BITMAP_BYTES);
+    char *cells = qyi_granule_cells(granule);
+    char *end = cells + granules * QYI_CELLS_BYTES;
+    if (end <= region.cells.start + atomic_load_explicit(&region.cells_reached, memory_order_relaxed))
+        purge_within(cells, end);
 }
 
 static QYI_COLD bool purge_run(const struct qyi_ripe *ripe)
@@ -343,6 +351,7 @@ static void lay_out(char *base, size_t bytes)
 {
     const size_t granules = bytes >> QYI_GRANULE_SHIFT;
     const size_t frames = bytes >> QYI_FRAME_SHIFT;
+    const size_t gap = qyi_max(QYI_GRANULE_BYTES, qyi_os_page_bytes);
     char *next = base;
     struct {
         struct qyi_span *span;
@@ -356,13 +365,13 @@ static void lay_out(char *base, size_t bytes)
         {&region.whole, qyi_frames_whole_bytes(frames)},
     };
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        *tables[i].span = (struct qyi_span){.start = next, .bytes = qyi_align_up(tables[i].bytes, QYI_GRANULE_BYTES)};
+        *tables[i].span = (struct qyi_span){.start = next, .bytes = qyi_align_up(tables[i].bytes, gap)};
         tables[i].span->mapped = tables[i].span == &region.entries;
-        next += tables[i].span->bytes + QYI_GRANULE_BYTES; /* the gap */
+        next += tables[i].span->bytes + gap;
     }
     const size_t meta_bytes = bytes / 32; /* magazines and heaps: 128 KiB a thread */
     qyi_meta_init(next, meta_bytes);
-    next += meta_bytes + QYI_GRANULE_BYTES;
+    next += meta_bytes + gap;
     next = base + qyi_align_up((size_t)(next - base), QYI_FRAME_BYTES);
     region.payload = (struct qyi_span){.start = next, .bytes = bytes - (size_t)(next - base)};
     qyi_region.first = (uint32_t)((size_t)(next - base) >> QYI_GRANULE_SHIFT);

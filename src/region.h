@@ -65,8 +65,8 @@ extern QYI_HIDDEN char qyi_zeros[QYI_ZEROS_BYTES];
 
 enum { QYI_RECORD_BYTES = 2 * QYI_CACHE_LINE, QYI_BITMAP_BYTES = 512 };
 
-/* Room for reference counts, accessible when somebody needs it first. All zero for free granules, and purged like records. The line
- * beyond 10 KiB is for what finds them; it puts equal blocks of many slabs into different sets of the L1 cache. */
+/* Room for reference counts, accessible when somebody needs it first, and purged like records: a line for what finds them, which may
+ * hold anything, and 10 KiB of cells, all zero for a free granule. Equal blocks of many slabs are in different sets of the L1 cache. */
 enum { QYI_CELLS_BYTES = (10 << 10) + QYI_CACHE_LINE };
 
 struct qyi_region {

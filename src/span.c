@@ -3,6 +3,7 @@
  */
 #include "span.h"
 
+#include "fatal.h"
 #include "os.h"
 
 bool qyi_span_reserved = true;
@@ -19,6 +20,7 @@ static bool advance(struct qyi_span *span, size_t target)
 
 bool qyi_span_reach(struct qyi_span *span, size_t needed, size_t step)
 {
+    qyi_assert(qyi_is_power_of_two(step));
     if (needed <= span->committed)
         return true;
     if (needed > span->bytes)

@@ -542,7 +542,6 @@ static unsigned count_mappings(void)
     return count;
 }
 
-/* Moved pages have a mapping of their own; freed, they must become one with their neighbours again, wherever they lie. */
 static char *freed;
 
 /* Another thread might be there at that moment. It must not get further: what it gave back would be mapped anew under its next owner. */
@@ -574,6 +573,7 @@ START_TEST(test_a_moved_block_is_given_back_once_by_whoever_comes_first)
 }
 END_TEST
 
+/* Moved pages have a mapping of their own; freed, they must become one with their neighbours again, wherever they lie. */
 START_TEST(test_the_number_of_mappings_stays_bounded)
 {
     if (UNIT_SANITIZED)

@@ -22,6 +22,7 @@ unit_programs = \
 	tests/test_options \
 	tests/test_output \
 	tests/test_page \
+	tests/test_page_size \
 	tests/test_pass \
 	tests/test_pool \
 	tests/test_pool_buffer \
@@ -121,6 +122,10 @@ tests_test_output_LDADD    = $(unit_ldadd)
 tests_test_page_CPPFLAGS = $(unit_cppflags)
 tests_test_page_CFLAGS   = $(unit_cflags)
 tests_test_page_LDADD    = $(unit_ldadd)
+
+tests_test_page_size_CPPFLAGS = $(unit_cppflags)
+tests_test_page_size_CFLAGS   = $(unit_cflags)
+tests_test_page_size_LDADD    = $(unit_ldadd)
 
 tests_test_pass_CPPFLAGS = $(unit_cppflags)
 tests_test_pass_CFLAGS   = $(unit_cflags)
