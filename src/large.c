@@ -114,7 +114,7 @@ void qyi_large_give(void *p)
  * The first bytes of the target's pages have come from p; make the rest of its run part of their mapping, or give the
  * headroom up. False: the target's memory has been lost, and the contents are at p again.
  */
-static bool widen(void *p, void *target, struct qyi_large *large, size_t bytes)
+static QYI_COLD bool widen(void *p, void *target, struct qyi_large *large, size_t bytes)
 {
     const size_t used = granules_for(large->bytes);
     switch (qyi_os_widen(target, bytes, large->granules << QYI_GRANULE_SHIFT)) {
@@ -129,7 +129,7 @@ static bool widen(void *p, void *target, struct qyi_large *large, size_t bytes)
 }
 
 /* Bring the contents to the target, a new large block. False: the target's memory has been lost. */
-static bool transfer(void *p, void *target, size_t bytes)
+static QYI_COLD bool transfer(void *p, void *target, size_t bytes)
 {
     struct qyi_large *large = qyi_granule_record(granule_of(target));
     const size_t run_bytes = large->granules << QYI_GRANULE_SHIFT;
@@ -152,7 +152,7 @@ static bool transfer(void *p, void *target, size_t bytes)
 }
 
 /* Move the contents to a new run; the old one is given back. */
-static void *relocate(void *p, struct qyi_large *large, size_t bytes)
+static QYI_COLD void *relocate(void *p, struct qyi_large *large, size_t bytes)
 {
     const size_t usable = qyi_align_up(bytes, qyi_os_page_bytes);
     const size_t headroom = bytes < MOVE_BYTES_MIN ? 0 : bytes / HEADROOM_SHARE;
