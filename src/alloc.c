@@ -205,8 +205,6 @@ static QYI_NOINLINE int free_rest(void *p, uint64_t entry)
 {
     qyi_fork_check();
     if (is_large(entry)) {
-        if (qyi_is_profiling())
-            qyi_sample_freed(p);
         qyi_large_give(p);
         qyi_reclaim_tick_now(NULL);
         return 0;

@@ -103,6 +103,8 @@ void qyi_large_give(void *p)
     struct qyi_large *large = qyi_large_at(p, "free");
     bool given = claim(large);
     if (QYI_LIKELY(given)) {
+        if (qyi_is_profiling())
+            qyi_sample_freed(p);
         forget_move(p, large);
         given = qyi_run_give_large(granule_of(p), large->granules);
     }

@@ -196,7 +196,7 @@ static void tell_made(const struct report *report, const struct group *made)
         tell_released(report, group);
 }
 
-static void tell_head(const struct report *report, uint64_t lost)
+static void tell_head(const struct report *report, const struct qyi_track_totals *totals)
 {
     struct qyi_line line = {0};
     size_t blocks = 0;
@@ -217,10 +217,15 @@ static void tell_head(const struct report *report, uint64_t lost)
     put_count(&line, references, " reference to ", " references to ");
     put_count(&line, blocks, " block, ", " blocks, ");
     put_count(&line, bytes, " byte, not released", " bytes, not released");
-    if (lost != 0 || report->missing != 0) {
+    if (totals->lost != 0 || report->missing != 0) {
         qyi_line_text(&line, "; the tables are full: ");
-        qyi_line_number(&line, lost + report->missing);
+        qyi_line_number(&line, totals->lost + report->missing);
         qyi_line_text(&line, " events or places are missing");
+    }
+    if (totals->forgotten != 0) {
+        qyi_line_text(&line, "; forked while another thread was at the tables: ");
+        qyi_line_number(&line, totals->forgotten);
+        qyi_line_text(&line, " blocks of the parent's are missing");
     }
     qyi_line_write(&line, report->fd);
 }
@@ -242,7 +247,7 @@ void qyi_leaks_print(int fd)
     qyi_track_unlock();
     if (report.used == 0)
         return;
-    tell_head(&report, totals.lost);
+    tell_head(&report, &totals);
     unsigned makers = 0;
     for (const struct group *made; makers < MAKERS_MAX && (made = next_group(&report, MADE, 0)) != NULL; makers++)
         tell_made(&report, made);

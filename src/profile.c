@@ -54,34 +54,35 @@ static void in_child(void)
     (void)qyi_lock_after_fork(&reports.lock);
 }
 
-/* False: there is no profile, or somebody writes one and does not end, or it is this thread, interrupted. */
-static bool take_turn(void)
+/* 0; EBUSY: there is no profile, or somebody writes one and does not end, or it is this thread, interrupted; ENOMEM. */
+static int take_turn(void)
 {
     if (!qyi_is_profiling() || qyi_lock_is_mine(&reports.lock) || qyi_sample_is_mine())
-        return false;
+        return EBUSY;
     unsigned tries = LOCK_TRY_COUNT;
     while (!qyi_lock_try(&reports.lock)) {
         if (--tries == 0)
-            return false;
+            return EBUSY;
         sched_yield();
     }
     if (reports.modules == NULL)
         reports.modules = qyi_meta_take(sizeof *reports.modules);
     if (reports.modules == NULL) {
         qyi_unlock(&reports.lock);
-        return false;
+        return ENOMEM;
     }
     qyi_modules_list(reports.modules);
-    return true;
+    return 0;
 }
 
 /* False: there will be no report, and what it was to be written to is not whole. */
 static bool begin(struct qyi_text *text)
 {
-    if (take_turn())
+    const int error = take_turn();
+    if (error == 0)
         return true;
     text->failed = true;
-    text->error = EBUSY;
+    text->error = error;
     return false;
 }
 

@@ -172,13 +172,36 @@ QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t 
     return starts_block(p, entry) ? qyi_free_plain((void *)p, entry) : free_around(p, entry);
 }
 
+/* The tracker remembers a block there. */
+static bool was_tracked(const void *p)
+{
+    struct qyi_tracked block;
+    if (!qyi_track_lock())
+        return false;
+    const bool found = qyi_track_find(p, &block);
+    qyi_track_unlock();
+    return found;
+}
+
+QYI_NOINLINE int qyi_release_elsewhere(const void *p, uint32_t count)
+{
+    if (p == NULL || count == 0 || qyi_foreign_release(p, count))
+        return 0;
+    if (qyi_is_tracking() && was_tracked(p))
+        qyi_too_many_releases(p);
+    return fail(EINVAL);
+}
+
 QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
 {
     if (p == NULL || count == 0)
         return 0;
     const uint64_t entry = entry_of(p);
-    if (entry == 0)
-        return qyi_foreign_release(p, count) ? 0 : fail(EINVAL);
+    if (entry == 0) {
+        if (qyi_region_has(qyi_region_offset(p)))
+            qyi_too_many_releases(p);
+        return qyi_release_elsewhere(p, count);
+    }
     if ((entry & QYI_ENTRY_LARGE) != 0) {
         char *start;
         struct qyi_large *large = large_around(p, &start);
@@ -260,12 +283,12 @@ int qy_retain_n(const void *p, uint32_t count)
 
 int qy_release(const void *p)
 {
-    return qyi_release(p);
+    return qyi_release_telling(p, true);
 }
 
 int qy_release_n(const void *p, uint32_t count)
 {
-    return qyi_release_slow(p, count);
+    return entry_of(p) == 0 ? qyi_release_elsewhere(p, count) : qyi_release_slow(p, count);
 }
 
 bool qy_is_unique(const void *p)

@@ -16,7 +16,8 @@
 int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_retain_sized(const void *p, uint32_t count,
                      size_t length); /* length: of the bytes at p that it is for; 0: not known */
-int qyi_release_slow(const void *p, uint32_t count);
+int qyi_release_slow(const void *p, uint32_t count); /* ends the process if nothing is allocated at an address of ours */
+int qyi_release_elsewhere(const void *p, uint32_t count); /* the entry is 0: registered memory; or -1 and EINVAL */
 int qyi_release_last(const void *p, uint64_t entry);      /* free the block around p, a slab's; returns 0 */
 int qyi_release_uncounted(const void *p, uint64_t entry); /* p's granule has no counted flag; 0, or -1 and errno */
 _Noreturn void qyi_too_many_references(const void *p);
@@ -48,8 +49,11 @@ QYI_INLINE int qyi_retain(const void *p, uint32_t count)
     return QYI_LIKELY(qyi_retain_fast(p, count)) ? 0 : qyi_retain_slow(p, count);
 }
 
-/* 0 or -1 and errno. */
-QYI_INLINE int qyi_release(const void *p)
+/*
+ * 0 or -1 and errno. told: the caller is told of a release where nothing is allocated (any more). Slices, chains and the like have
+ * nobody to tell: there it ends the process, as free does.
+ */
+QYI_INLINE int qyi_release_telling(const void *p, bool told)
 {
     size_t offset;
     const uint64_t entry = qyi_ref_entry(p, &offset);
@@ -70,7 +74,14 @@ QYI_INLINE int qyi_release(const void *p)
             QYI_LIKELY(qyi_magazine_push(qyi_my_magazine_by(difference), (void *)p)))
             return 0;
     }
+    if (told && QYI_UNLIKELY(entry == 0))
+        return qyi_release_elsewhere(p, 1);
     return qyi_release_uncounted(p, entry);
+}
+
+QYI_INLINE int qyi_release(const void *p)
+{
+    return qyi_release_telling(p, false);
 }
 
 /* What a pointer points into. */

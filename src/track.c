@@ -59,7 +59,7 @@ static struct {
     uint32_t *bucket;
     uint32_t newest_dead, oldest_dead;
     uint32_t epoch;
-    uint64_t lost;
+    uint64_t lost, forgotten;
     struct qyi_heap *_Atomic heap; /* of slabs for buffers alone */
     char *scratch;
     size_t scratch_bytes;
@@ -378,6 +378,16 @@ void qyi_track_resized(void *start, const void *p, const void *other, size_t len
     qyi_unlock(&track.lock);
 }
 
+/* A forked child has references of its own to a block of its parent's: they go first. */
+static bool has_own(const struct qyi_tracked *block)
+{
+    for (uint32_t number = block->references; number != 0; number = reference_at(number)->next) {
+        if (reference_at(number)->epoch == track.epoch)
+            return true;
+    }
+    return false;
+}
+
 static void note_release(struct qyi_tracked *block, qyi_site site, uint32_t count)
 {
     struct qyi_track_release *release = block->release;
@@ -409,7 +419,7 @@ void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free
     if (block != NULL) {
         live = block->live;
         note_release(block, site, count);
-        if (by_free && block->implicit)
+        if (by_free && block->implicit && !(block->epoch != track.epoch && has_own(block)))
             block->implicit = false;
         else if (live)
             remove_references(block, p, count);
@@ -455,7 +465,7 @@ void qyi_track_moved(void *from, void *to, size_t block_bytes)
 /* A record that another thread was changing when the process forked may be anything: forget them all. */
 static void forget(void)
 {
-    track.lost += track.blocks.count;
+    track.forgotten += track.blocks.count;
     memset(track.bucket, 0, sizeof *track.bucket << BUCKET_SHIFT);
     track.newest_dead = track.oldest_dead = 0;
     track.blocks.count = track.blocks.spare = 0;
@@ -543,7 +553,7 @@ uint32_t qyi_track_epoch(void)
 
 void qyi_track_totals(struct qyi_track_totals *totals)
 {
-    *totals = (struct qyi_track_totals){.lost = track.lost + qyi_site_lost()};
+    *totals = (struct qyi_track_totals){.lost = track.lost + qyi_site_lost(), .forgotten = track.forgotten};
     for (uint32_t number = 1; number <= track.blocks.count; number++) {
         const struct qyi_tracked *block = block_at(number);
         size_t referenced = 0;

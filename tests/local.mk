@@ -220,6 +220,7 @@ abort_programs = \
 	tests/abort_realloc_freed_large \
 	tests/abort_realloc_interior \
 	tests/abort_realloc_stack \
+	tests/abort_drop_large_twice \
 	tests/abort_release_many \
 	tests/abort_release_twice \
 	tests/abort_retain_overflow
@@ -342,6 +343,7 @@ tests_start_runpath_LDFLAGS = $(AM_LDFLAGS) -Wl,--enable-new-dtags '-Wl,-rpath,$
 tests_sandbox_secure_LDADD  = libquarry.la
 
 # References have names that a program must be linked for.
+tests_abort_drop_large_twice_LDADD = libquarry.la
 tests_abort_release_many_LDADD    = libquarry.la
 tests_abort_release_twice_LDADD   = libquarry.la
 tests_abort_retain_overflow_LDADD = libquarry.la

@@ -13,6 +13,8 @@
 #include "quarry/slice.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -271,6 +273,46 @@ START_TEST(test_a_block_that_moves_keeps_its_stack_whoever_takes_its_place)
 }
 END_TEST
 
+/* ---- misuse ---- */
+
+static pthread_barrier_t both;
+
+static void *release_it(void *p)
+{
+    (void)pthread_barrier_wait(&both);
+    (void)qy_release(p);
+    return NULL;
+}
+
+static void release_twice_at_once(void)
+{
+    pthread_t thread;
+    char *p = qyi_malloc(3 << 20);
+    require(pthread_barrier_init(&both, NULL, 2) == 0);
+    require(pthread_create(&thread, NULL, release_it, p + 5) == 0);
+    release_it(p + 5);
+    require(pthread_join(thread, NULL) == 0);
+}
+
+/* One of them may come too late to be noticed; but nobody looks for the sample of a block that is gone. */
+START_TEST(test_two_threads_that_free_a_block_at_once_end_by_a_message)
+{
+    start(1);
+    for (unsigned i = 0; i < unit_rounds(200); i++) {
+        const pid_t child = fork();
+        require(child >= 0);
+        if (child == 0) {
+            require(freopen("/dev/null", "w", stderr) != NULL);
+            release_twice_at_once();
+            _exit(0);
+        }
+        int status = -1;
+        require(waitpid(child, &status, 0) == child);
+        require(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT));
+    }
+}
+END_TEST
+
 START_TEST(test_counted_blocks_and_buffers_are_followed_to_the_last_release)
 {
     start(1);
@@ -407,6 +449,7 @@ int main(void)
     tcase_add_test(tests, test_samples_go_when_another_thread_frees_the_block);
     tcase_add_test(tests, test_statistics_sum_and_count_exactly);
     tcase_add_test(tests, test_realloc_keeps_what_it_moves);
+    tcase_add_test(tests, test_two_threads_that_free_a_block_at_once_end_by_a_message);
     tcase_add_test(tests, test_a_block_that_moves_keeps_its_stack_whoever_takes_its_place);
     tcase_add_test(tests, test_counted_blocks_and_buffers_are_followed_to_the_last_release);
     tcase_add_test(tests, test_a_slab_has_the_bits_of_its_sampled_blocks_and_no_others);

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -314,6 +316,46 @@ START_TEST(test_threads_share_the_tables)
 }
 END_TEST
 
+/* Its retain and its free: its parent's reference, which malloc gave, stays. */
+START_TEST(test_free_in_a_child_is_for_its_own_reference_first)
+{
+    start_tracking();
+    void *p = qyi_malloc(100);
+    require(qy_retain(p) == 0);
+    const pid_t child = fork();
+    require(child >= 0);
+    if (child == 0) {
+        require(qy_retain(p) == 0);
+        const bool told = report_length() != 0;
+        qyi_free(p);
+        _exit(told && report_length() == 0 ? 0 : 1);
+    }
+    int status;
+    require(waitpid(child, &status, 0) == child && status == 0);
+    require(qy_release(p) == 0);
+    qyi_free(p);
+}
+END_TEST
+
+/* Its memory is nobody's by then; small buffers have a heap of their own. */
+START_TEST(test_a_release_too_many_of_a_large_buffer_ends_the_process)
+{
+    start_tracking();
+    qy_slice slice = qy_slice_new(1000000);
+    char *p = slice.iov_base;
+    qy_slice_drop(&slice);
+    const pid_t child = fork();
+    require(child >= 0);
+    if (child == 0) {
+        require(freopen("/dev/null", "w", stderr) != NULL);
+        (void)qy_release(p + 500000);
+        _exit(0);
+    }
+    int status;
+    require(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+END_TEST
+
 START_TEST(test_child_of_a_busy_process_goes_on_tracking)
 {
     if (UNIT_TSAN)
@@ -380,6 +422,8 @@ int main(void)
     tcase_add_test(tracking, test_retain_of_a_block_from_malloc_is_told_of_and_the_malloc_is_not);
     tcase_add_test(tracking, test_totals_agree_with_a_count_of_their_own);
     tcase_add_test(tracking, test_threads_share_the_tables);
+    tcase_add_test(tracking, test_free_in_a_child_is_for_its_own_reference_first);
+    tcase_add_test(tracking, test_a_release_too_many_of_a_large_buffer_ends_the_process);
     tcase_add_test(tracking, test_child_of_a_busy_process_goes_on_tracking);
     tcase_add_test(tracking, test_full_tables_are_said_to_be_full_and_harm_nobody);
     suite_add_tcase(suite, tracking);

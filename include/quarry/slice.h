@@ -102,7 +102,7 @@ QY_API qy_slice qy_slice_sub(qy_slice slice, size_t offset, size_t length);
  * beyond the block is ERANGE. */
 QY_API qy_slice qy_slice_from(const void *p, size_t length);
 
-/* Drop the reference; the slice becomes empty. */
+/* Drop the reference; the slice becomes empty. If nothing is allocated there (any more), the process ends, as with free(). */
 QY_API void qy_slice_drop(qy_slice *slice);
 
 /* ---- cutting: one reference more where one becomes two ---- */
