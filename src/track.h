@@ -79,10 +79,10 @@ struct qyi_tracked {
 };
 
 struct qyi_track_totals {
-    size_t blocks;     /* with references */
-    size_t references; /* to them */
-    size_t bytes;      /* of them */
-    size_t referenced; /* of these, bytes that a reference is for, as far as lengths are known */
+    size_t blocks;      /* with references */
+    size_t references;  /* to them */
+    size_t bytes;       /* of them */
+    size_t referenced;  /* of these, bytes that a reference is for, as far as lengths are known */
     uint64_t lost;      /* events that found no room */
     uint64_t forgotten; /* blocks whose records another thread was changing when the process was forked */
 };

@@ -275,11 +275,21 @@ END_TEST
 
 /* ---- misuse ---- */
 
-static pthread_barrier_t both;
+static _Atomic unsigned ready;
+static unsigned late; /* by how much the other thread is */
 
-static void *release_it(void *p)
+static void meet(void)
 {
-    (void)pthread_barrier_wait(&both);
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) != 2)
+        ;
+}
+
+static void *release_late(void *p)
+{
+    meet();
+    for (volatile unsigned i = 0; i < late; i++)
+        ;
     (void)qy_release(p);
     return NULL;
 }
@@ -288,9 +298,9 @@ static void release_twice_at_once(void)
 {
     pthread_t thread;
     char *p = qyi_malloc(3 << 20);
-    require(pthread_barrier_init(&both, NULL, 2) == 0);
-    require(pthread_create(&thread, NULL, release_it, p + 5) == 0);
-    release_it(p + 5);
+    require(pthread_create(&thread, NULL, release_late, p) == 0);
+    meet();
+    (void)qy_release(p);
     require(pthread_join(thread, NULL) == 0);
 }
 
@@ -298,11 +308,12 @@ static void release_twice_at_once(void)
 START_TEST(test_two_threads_that_free_a_block_at_once_end_by_a_message)
 {
     start(1);
-    for (unsigned i = 0; i < unit_rounds(200); i++) {
+    for (unsigned i = 0; i < unit_rounds(1000); i++) {
         const pid_t child = fork();
         require(child >= 0);
         if (child == 0) {
             require(freopen("/dev/null", "w", stderr) != NULL);
+            late = i % 100 * 10;
             release_twice_at_once();
             _exit(0);
         }
