@@ -306,13 +306,15 @@ qy_arena *qy_arena_new(const struct qy_arena_attr *attr)
         return NULL;
     }
     const bool huge = (attr->flags & QY_ARENA_HUGE) != 0;
-    const uint32_t granules = (uint32_t)qyi_div_up(attr->bytes, QYI_GRANULE_BYTES);
+    const size_t step = qyi_max(QYI_GRANULE_BYTES, qyi_os_page_bytes); /* it is populated by pages */
+    const uint32_t granules = (uint32_t)(qyi_align_up(attr->bytes, step) >> QYI_GRANULE_SHIFT);
     struct qy_arena *arena = qyi_calloc(1, sizeof *arena + qyi_div_up(granules, 64) * sizeof *arena->idle);
     if (arena == NULL)
         return NULL;
     bool zeroed;
     qyi_fork_check();
-    arena->first = qyi_run_take(granules, huge ? QYI_FRAME_GRANULES : 1, QYI_ENTRY_POOLED, &zeroed);
+    arena->first =
+        qyi_run_take(granules, huge ? QYI_FRAME_GRANULES : step >> QYI_GRANULE_SHIFT, QYI_ENTRY_POOLED, &zeroed);
     if (arena->first == 0 || !qyi_region_reach_cells(arena->first, granules)) {
         if (arena->first != 0)
             qyi_run_give(arena->first, granules);

@@ -80,6 +80,42 @@ static void aging_append(struct qyi_frames *frames, uint32_t number, unsigned wh
     queue->tail = number;
 }
 
+/* The positions in a word where count consecutive bits are set. */
+static uint64_t run_starts(uint64_t bits, size_t count)
+{
+    while (count > 1 && bits != 0) {
+        const size_t half = count / 2;
+        bits &= bits >> half;
+        count -= half;
+    }
+    return bits;
+}
+
+/* The granules of a frame whose address is a multiple of align granules (at most a frame): frames are aligned themselves. */
+static uint64_t aligned_positions(size_t align)
+{
+    QYI_NEAR static uint64_t every[] = {0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
+                                        0x0001000100010001, 0x0000000100000001, 0x0000000000000001};
+    return every[qyi_log2(align)];
+}
+
+static QYI_COLD uint64_t whole_pages(uint64_t bits, size_t page_granules)
+{
+    const uint64_t starts = run_starts(bits, page_granules) & aligned_positions(page_granules);
+    uint64_t whole = 0;
+    for (size_t i = 0; i < page_granules; i++)
+        whole |= starts << i;
+    return whole;
+}
+
+/* Of dirty granules of a frame, those that can go back: all of a whole frame, else those that make up whole pages. */
+QYI_INLINE uint64_t purgeable(const struct qyi_frames *frames, uint64_t bits, unsigned free_count)
+{
+    if (QYI_LIKELY(frames->page_granules <= 1) || free_count == QYI_FRAME_GRANULES)
+        return bits;
+    return whole_pages(bits, frames->page_granules);
+}
+
 /* Put the frame where its free and dirty bits say it belongs (F2). */
 static void relist(struct qyi_frames *frames, uint32_t number)
 {
@@ -96,8 +132,9 @@ static void relist(struct qyi_frames *frames, uint32_t number)
         else if (count != 0)
             partial_insert(frames, number);
     }
-    const unsigned queue =
-        frame->dirty == 0 ? 0 : 1 + (count == QYI_FRAME_GRANULES ? QYI_WHOLE_FRAMES : QYI_PART_FRAMES);
+    const unsigned queue = purgeable(frames, frame->dirty, count) == 0
+                               ? 0
+                               : 1 + (count == QYI_FRAME_GRANULES ? QYI_WHOLE_FRAMES : QYI_PART_FRAMES);
     if (queue != frame->queue) {
         if (frame->queue != 0)
             aging_remove(frames, number);
@@ -225,25 +262,6 @@ QYI_COLD void qyi_frames_reset(struct qyi_frames *frames, uint32_t end)
 
 /* ---- finding room ---- */
 
-/* The positions in a word where count consecutive bits are set. */
-static uint64_t run_starts(uint64_t bits, size_t count)
-{
-    while (count > 1 && bits != 0) {
-        const size_t half = count / 2;
-        bits &= bits >> half;
-        count -= half;
-    }
-    return bits;
-}
-
-/* The granules of a frame whose address is a multiple of align granules (at most a frame): frames are aligned themselves. */
-static uint64_t aligned_positions(size_t align)
-{
-    QYI_NEAR static uint64_t every[] = {0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101,
-                                        0x0001000100010001, 0x0000000100000001, 0x0000000000000001};
-    return every[qyi_log2(align)];
-}
-
 /* A run within one frame, or 0. Dirty granules first: they are resident already. */
 static uint32_t fit_in_frame(const struct qyi_frames *frames, uint32_t number, size_t granules, size_t align)
 {
@@ -344,11 +362,11 @@ static bool is_due(const struct qyi_frame *frame, uint64_t now_ms, uint64_t age_
     return (uint16_t)((now_ms >> VISITED_SHIFT) - frame->visited) >= age_ms >> VISITED_SHIFT;
 }
 
-/* Visit a frame that is due. Returns the granules that are ripe; age 0: all dirty ones. */
+/* Visit a frame that is due. Returns the granules that are ripe; age 0: all dirty ones that can go back. */
 static uint64_t visit(struct qyi_frames *frames, uint32_t number, uint64_t now_ms, uint64_t age_ms)
 {
     struct qyi_frame *frame = at(frames, number);
-    const uint64_t ripe = age_ms == 0 ? frame->dirty : frame->aged;
+    const uint64_t ripe = purgeable(frames, age_ms == 0 ? frame->dirty : frame->aged, frame->count);
     const unsigned queue = frame->queue;
     frame->aged = frame->dirty;
     frame->visited = (uint16_t)(now_ms >> VISITED_SHIFT);
@@ -393,11 +411,11 @@ QYI_COLD void qyi_frames_validate(const struct qyi_frames *frames)
         const unsigned count = qyi_popcount(frame->free);
         free_granules += count;
         dirty_granules += (size_t)qyi_popcount(frame->dirty);
-        qyi_assert((frame->dirty & ~frame->free) == 0);                        /* F1 */
-        qyi_assert((frame->aged & ~frame->dirty) == 0);                        /* F1 */
-        qyi_assert(frame->count == count);                                     /* F2 */
-        qyi_assert(is_whole(frames, number) == (count == QYI_FRAME_GRANULES)); /* F2 */
-        qyi_assert((frame->queue != 0) == (frame->dirty != 0));                /* F2 */
+        qyi_assert((frame->dirty & ~frame->free) == 0);                                   /* F1 */
+        qyi_assert((frame->aged & ~frame->dirty) == 0);                                   /* F1 */
+        qyi_assert(frame->count == count);                                                /* F2 */
+        qyi_assert(is_whole(frames, number) == (count == QYI_FRAME_GRANULES));            /* F2 */
+        qyi_assert((frame->queue != 0) == (purgeable(frames, frame->dirty, count) != 0)); /* F2 */
     }
     qyi_assert(free_granules == frames->free_granules);
     qyi_assert(dirty_granules == frames->dirty_granules);

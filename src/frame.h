@@ -9,7 +9,8 @@
  *
  * A free granule is dirty from the time it is given back until it is purged; only dirty ones can hold old bytes. A
  * frame in a queue is visited every half of the purge delay: granules that were dirty at the last visit already, and
- * not used since, are ripe; those that have become dirty since are marked aged for the next visit.
+ * not used since, are ripe; those that have become dirty since are marked aged for the next visit. Where a page is larger than
+ * a granule, only granules that make up whole pages can go back; the others stay dirty.
  *
  * This is bookkeeping and nothing else: no locks (the caller holds the region's) and no system calls.
  */
@@ -43,6 +44,7 @@ enum { QYI_WHOLE_FRAMES, QYI_PART_FRAMES, QYI_FRAME_QUEUES };
 /* Frame numbers count from the region's base; 0 is none, since that frame holds tables. */
 struct qyi_frames {
     size_t base;             /* the region's, in frames: alignment counts from address 0 */
+    size_t page_granules;    /* of a page; 0 or 1: it is no larger than a granule */
     struct qyi_frame *table; /* by number */
     uint64_t *whole;         /* a bit per frame */
     uint32_t first, end;     /* of the payload's frames, up to the frontier */

@@ -101,7 +101,7 @@ static bool claim(struct qyi_large *large)
 void qyi_large_give(void *p)
 {
     struct qyi_large *large = qyi_large_at(p, "free");
-    bool given = claim(large);
+    bool given = (qyi_entry(granule_of(p)) & QYI_ENTRY_LARGE) != 0 && claim(large);
     if (QYI_LIKELY(given)) {
         if (qyi_is_profiling())
             qyi_sample_freed(p);

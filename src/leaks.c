@@ -223,9 +223,9 @@ static void tell_head(const struct report *report, const struct qyi_track_totals
         qyi_line_text(&line, " events or places are missing");
     }
     if (totals->forgotten != 0) {
-        qyi_line_text(&line, "; forked while another thread was at the tables: ");
+        qyi_line_text(&line, "; forked while another thread changed the tables: ");
         qyi_line_number(&line, totals->forgotten);
-        qyi_line_text(&line, " blocks of the parent's are missing");
+        qyi_line_text(&line, " older records are missing");
     }
     qyi_line_write(&line, report->fd);
 }

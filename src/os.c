@@ -190,11 +190,17 @@ void qyi_os_unmap(void *start, size_t bytes)
     errno = saved_errno;
 }
 
+/* Otherwise the kernel would round up, into what follows. */
+static bool is_whole_pages(const void *start, size_t bytes)
+{
+    return (((uintptr_t)start | bytes) & (qyi_os_page_bytes - 1)) == 0;
+}
+
 bool qyi_os_purge(void *start, size_t bytes)
 {
-    const int saved_errno = errno;
-    if ((((uintptr_t)start | bytes) & (qyi_os_page_bytes - 1)) != 0) /* the kernel would round up, into what follows */
+    if (!is_whole_pages(start, bytes))
         return false;
+    const int saved_errno = errno;
     const bool done = madvise(start, bytes, MADV_DONTNEED) == 0;
     errno = saved_errno;
     return done;
@@ -202,7 +208,7 @@ bool qyi_os_purge(void *start, size_t bytes)
 
 bool qyi_os_refresh(void *start, size_t bytes)
 {
-    return map(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
+    return is_whole_pages(start, bytes) && map(start, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) != NULL;
 }
 
 enum qyi_moved qyi_os_move(void *from, void *to, size_t bytes)

@@ -172,22 +172,11 @@ QYI_LINE_ALIGNED QYI_NOINLINE int qyi_release_uncounted(const void *p, uint64_t 
     return starts_block(p, entry) ? qyi_free_plain((void *)p, entry) : free_around(p, entry);
 }
 
-/* The tracker remembers a block there. */
-static bool was_tracked(const void *p)
-{
-    struct qyi_tracked block;
-    if (!qyi_track_lock())
-        return false;
-    const bool found = qyi_track_find(p, &block);
-    qyi_track_unlock();
-    return found;
-}
-
 QYI_NOINLINE int qyi_release_elsewhere(const void *p, uint32_t count)
 {
     if (p == NULL || count == 0 || qyi_foreign_release(p, count))
         return 0;
-    if (qyi_is_tracking() && was_tracked(p))
+    if (qyi_is_tracking() && qyi_track_released_gone(p, count))
         qyi_too_many_releases(p);
     return fail(EINVAL);
 }
@@ -198,9 +187,10 @@ QYI_NOINLINE int qyi_release_slow(const void *p, uint32_t count)
         return 0;
     const uint64_t entry = entry_of(p);
     if (entry == 0) {
-        if (qyi_region_has(qyi_region_offset(p)))
+        const int result = qyi_release_elsewhere(p, count);
+        if (result != 0 && qyi_region_has(qyi_region_offset(p)))
             qyi_too_many_releases(p);
-        return qyi_release_elsewhere(p, count);
+        return result;
     }
     if ((entry & QYI_ENTRY_LARGE) != 0) {
         char *start;

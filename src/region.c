@@ -381,6 +381,7 @@ static void lay_out(char *base, size_t bytes)
     region.frames.table = (struct qyi_frame *)region.table.start;
     region.frames.whole = (uint64_t *)region.whole.start;
     region.frames.base = (uintptr_t)base >> QYI_FRAME_SHIFT;
+    region.frames.page_granules = qyi_os_page_bytes >> QYI_GRANULE_SHIFT;
     region.frames.first = region.frames.end = qyi_region.first / QYI_FRAME_GRANULES;
 }
 

@@ -246,21 +246,27 @@ static uint32_t *best_reference(struct qyi_tracked *block, const void *p)
     return best;
 }
 
+/* Returns how many were there, of count. */
+static uint32_t remove_from(uint32_t *link, uint32_t count)
+{
+    const uint32_t number = *link;
+    struct qyi_reference *reference = reference_at(number);
+    const uint32_t removed = (uint32_t)qyi_min(count, reference->count);
+    reference->count -= removed;
+    if (reference->count == 0) {
+        *link = reference->next;
+        give_record(&track.references, number);
+    }
+    return removed;
+}
+
 static void remove_references(struct qyi_tracked *block, const void *p, uint32_t count)
 {
     while (count != 0) {
         uint32_t *link = best_reference(block, p);
         if (link == NULL)
             break;
-        const uint32_t number = *link;
-        struct qyi_reference *reference = reference_at(number);
-        const uint32_t removed = (uint32_t)qyi_min(count, reference->count);
-        reference->count -= removed;
-        count -= removed;
-        if (reference->count == 0) {
-            *link = reference->next;
-            give_record(&track.references, number);
-        }
+        count -= remove_from(link, count);
     }
     if (count != 0)
         block->implicit = false;
@@ -378,14 +384,20 @@ void qyi_track_resized(void *start, const void *p, const void *other, size_t len
     qyi_unlock(&track.lock);
 }
 
-/* A forked child has references of its own to a block of its parent's: they go first. */
-static bool has_own(const struct qyi_tracked *block)
+/*
+ * free, in a forked child: the link to a reference of its own to its parent's block, which goes before the one that malloc gave the
+ * parent; NULL: there is none that begins there, nor one without a length, of qy_retain.
+ */
+static uint32_t *own_reference(struct qyi_tracked *block, const void *p)
 {
-    for (uint32_t number = block->references; number != 0; number = reference_at(number)->next) {
-        if (reference_at(number)->epoch == track.epoch)
-            return true;
+    if (block->epoch == track.epoch)
+        return NULL;
+    for (uint32_t *link = &block->references; *link != 0; link = &reference_at(*link)->next) {
+        const struct qyi_reference *reference = reference_at(*link);
+        if (reference->epoch == track.epoch && (reference->length == 0 || misfit(reference, p) != SIZE_MAX))
+            return link;
     }
-    return false;
+    return NULL;
 }
 
 static void note_release(struct qyi_tracked *block, qyi_site site, uint32_t count)
@@ -419,7 +431,10 @@ void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free
     if (block != NULL) {
         live = block->live;
         note_release(block, site, count);
-        if (by_free && block->implicit && !(block->epoch != track.epoch && has_own(block)))
+        uint32_t *own = by_free && block->implicit ? own_reference(block, p) : NULL;
+        if (own != NULL)
+            remove_from(own, 1);
+        else if (by_free && block->implicit)
             block->implicit = false;
         else if (live)
             remove_references(block, p, count);
@@ -427,6 +442,21 @@ void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free
     qyi_unlock(&track.lock);
     if (!live && is_apart(start))
         qyi_fatal_pointer(by_free ? "free" : "qy_release", p, 0, "released more often than retained");
+}
+
+bool qyi_track_released_gone(const void *p, uint32_t count)
+{
+    const qyi_site site = qyi_site_here();
+    struct qyi_tracked *block = NULL;
+    qyi_lock(&track.lock);
+    for (uint32_t number = 1; number <= track.blocks.count && block == NULL; number++) {
+        if ((uintptr_t)p - block_at(number)->start < block_at(number)->bytes)
+            block = block_at(number);
+    }
+    if (block != NULL)
+        note_release(block, site, count);
+    qyi_unlock(&track.lock);
+    return block != NULL;
 }
 
 void qyi_track_freed(void *start)

@@ -42,6 +42,9 @@ void qyi_track_resized(void *start, const void *p, const void *other, size_t len
 /* count references are about to be dropped, of p. Aborts if nobody has one. by_free: it was free that was called. */
 void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free);
 
+/* Nothing is allocated at p, whose reference somebody drops. True: a block that is remembered was there. */
+bool qyi_track_released_gone(const void *p, uint32_t count);
+
 /* The last reference has been dropped, and the block is about to be freed. */
 void qyi_track_freed(void *start);
 
@@ -84,7 +87,7 @@ struct qyi_track_totals {
     size_t bytes;       /* of them */
     size_t referenced;  /* of these, bytes that a reference is for, as far as lengths are known */
     uint64_t lost;      /* events that found no room */
-    uint64_t forgotten; /* blocks whose records another thread was changing when the process was forked */
+    uint64_t forgotten; /* records of blocks, when the process was forked and another thread was changing the tables */
 };
 
 /* False: not tracking, or somebody holds the tables and does not let go. */

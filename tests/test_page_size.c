@@ -175,8 +175,50 @@ START_TEST(test_what_is_given_back_takes_nothing_along)
     }
     (void)qy_trim();
     require(purges != 0);
+    require(qyi_region_dirty() == 0);
     require(unit_used_bytes() == 0);
     unit_check_runs();
+}
+END_TEST
+
+/* Pieces of frames: what is no whole page stays dirty, and does not keep the rest from going back. */
+START_TEST(test_pieces_go_back_as_far_as_they_are_pages)
+{
+    enum { PIECES = 4000, KEPT_EVERY = 16, PIECE_BYTES = 28000 };
+    static void *piece[PIECES];
+    for (unsigned i = 0; i < PIECES; i++) {
+        require((piece[i] = qyi_malloc(PIECE_BYTES)) != NULL);
+        memset(piece[i], 1, PIECE_BYTES);
+    }
+    for (unsigned i = 0; i < PIECES; i++) {
+        if (i % KEPT_EVERY != 0)
+            qyi_free(piece[i]);
+    }
+    (void)qyi_magazines_flush(qyi_my_magazines());
+    const size_t dirty = qyi_region_dirty();
+    (void)qy_trim();
+    require(page_bytes > QYI_GRANULE_BYTES ? qyi_region_dirty() < dirty / 4 : qyi_region_dirty() == 0);
+    unit_check_runs();
+    for (unsigned i = 0; i < PIECES; i += KEPT_EVERY)
+        qyi_free(piece[i]);
+    (void)qy_trim();
+    require(qyi_region_dirty() == 0);
+}
+END_TEST
+
+START_TEST(test_an_arena_takes_nothing_along)
+{
+    for (unsigned flags = 0; flags <= QY_ARENA_HUGE; flags += QY_ARENA_HUGE) {
+        qy_arena *arena = qy_arena_new(&(struct qy_arena_attr){.bytes = (2 << 20) + QYI_GRANULE_BYTES, .flags = flags});
+        require(arena != NULL);
+        for (unsigned i = 0; i < 100; i++) /* some of them right behind */
+            take(i, 30000);
+        qy_arena_destroy(arena);
+        for (unsigned i = 0; i < 100; i++) {
+            check(i, 30000);
+            qyi_free(block[i]);
+        }
+    }
 }
 END_TEST
 
@@ -223,6 +265,8 @@ static int run(void)
     TCase *tests = tcase_create("all");
     tcase_add_checked_fixture(tests, start, NULL);
     tcase_add_test(tests, test_what_is_given_back_takes_nothing_along);
+    tcase_add_test(tests, test_pieces_go_back_as_far_as_they_are_pages);
+    tcase_add_test(tests, test_an_arena_takes_nothing_along);
     tcase_add_test(tests, test_large_blocks_grow_and_shrink);
     tcase_add_test(tests, test_counts_for_many_slabs);
     suite_add_tcase(suite, tests);

@@ -320,7 +320,7 @@ END_TEST
 START_TEST(test_free_in_a_child_is_for_its_own_reference_first)
 {
     start_tracking();
-    void *p = qyi_malloc(100);
+    char *p = qyi_malloc(100);
     require(qy_retain(p) == 0);
     const pid_t child = fork();
     require(child >= 0);
@@ -334,6 +334,22 @@ START_TEST(test_free_in_a_child_is_for_its_own_reference_first)
     require(waitpid(child, &status, 0) == child && status == 0);
     require(qy_release(p) == 0);
     qyi_free(p);
+
+    p = qyi_malloc(100); /* a reference that begins elsewhere, and one that is for a slice, which free is not for */
+    require(qy_retain(p) == 0);
+    const pid_t second = fork();
+    require(second >= 0);
+    if (second == 0) {
+        require(qy_retain(p + 10) == 0);
+        qyi_free(p);
+        const bool silent = report_length() == 0;
+        qy_slice slice = qy_slice_from(p + 10, 20);
+        qyi_free(p);
+        _exit(silent && slice.iov_len == 20 && report_length() != 0 ? 0 : 1);
+    }
+    require(waitpid(second, &status, 0) == second && status == 0);
+    require(qy_release(p) == 0);
+    qyi_free(p);
 }
 END_TEST
 
@@ -344,6 +360,9 @@ START_TEST(test_a_release_too_many_of_a_large_buffer_ends_the_process)
     qy_slice slice = qy_slice_new(1000000);
     char *p = slice.iov_base;
     qy_slice_drop(&slice);
+    struct qyi_tracked block;
+    require(qyi_track_find(p, &block));
+    const qyi_site legitimate = block.last;
     const pid_t child = fork();
     require(child >= 0);
     if (child == 0) {
@@ -351,6 +370,8 @@ START_TEST(test_a_release_too_many_of_a_large_buffer_ends_the_process)
         (void)qy_release(p + 500000);
         _exit(0);
     }
+    require(qyi_track_released_gone(p + 500000, 1)); /* the one that was too many is the last */
+    require(qyi_track_find(p, &block) && block.before_last == legitimate);
     int status;
     require(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }

@@ -36,7 +36,7 @@ enum {
 
 /* What an arena is to be like; zero means nothing special. */
 struct qy_arena_attr {
-    size_t bytes;   /* rounded up to 32 KiB; 1 to 2^44 (EINVAL) */
+    size_t bytes;   /* rounded up to 32 KiB, or a larger page; 1 to 2^44 (EINVAL) */
     unsigned flags; /* QY_ARENA_... (others: EINVAL) */
     /*
      * Called by the thread that drops the last reference to a block, with no lock held, before it goes back. True: the
