@@ -16,9 +16,10 @@
 int qyi_retain_slow(const void *p, uint32_t count);
 int qyi_retain_sized(const void *p, uint32_t count,
                      size_t length); /* length: of the bytes at p that it is for; 0: not known */
-int qyi_release_slow(const void *p,
-                     uint32_t count); /* ends the process if nothing is allocated at an address of ours */
-int qyi_release_elsewhere(const void *p, uint32_t count); /* the entry is 0: registered memory; or -1 and EINVAL */
+/* Of any memory. Ends the process if nothing is allocated at an address of ours. 0, or -1 and errno. */
+int qyi_release_slow(const void *p, uint32_t count);
+/* Where the entry is 0: of registered memory. 0, or -1 and EINVAL. */
+int qyi_release_elsewhere(const void *p, uint32_t count);
 int qyi_release_last(const void *p, uint64_t entry);      /* free the block around p, a slab's; returns 0 */
 int qyi_release_uncounted(const void *p, uint64_t entry); /* p's granule has no counted flag; 0, or -1 and errno */
 _Noreturn void qyi_too_many_references(const void *p);

@@ -204,10 +204,10 @@ bool qyi_run_extend(uint32_t first, size_t granules, size_t more, bool *zeroed)
 /* The whole pages between. */
 static QYI_COLD void purge_within(char *start, char *end)
 {
-    start += -(uintptr_t)start & (qyi_os_page_bytes - 1);
-    end -= (uintptr_t)end & (qyi_os_page_bytes - 1);
-    if (start < end)
-        qyi_os_purge(start, (size_t)(end - start));
+    const uintptr_t from = qyi_align_up((uintptr_t)start, qyi_os_page_bytes);
+    const uintptr_t to = qyi_align_down((uintptr_t)end, qyi_os_page_bytes);
+    if (from < to)
+        (void)qyi_os_purge((void *)from, to - from); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* Records, bitmaps and cells of whole frames. A refusal does not matter: they are zero where it counts. */

@@ -87,6 +87,13 @@ static void put_totals(struct qyi_text *text, const struct qyi_stats *stats)
 
 /* ---- work ---- */
 
+static void put_counters_head(struct qyi_text *text, const char *name)
+{
+    qyi_put_left(text, name, 2 + NAME_COLUMN);
+    qyi_put_right(text, "count", BYTES_COLUMN);
+    qyi_put(text, "\n");
+}
+
 static void put_counter(struct qyi_text *text, const char *name, uint64_t number, const char *meaning)
 {
     qyi_put(text, "  ");
@@ -99,9 +106,7 @@ static void put_counter(struct qyi_text *text, const char *name, uint64_t number
 
 static void put_work(struct qyi_text *text, const struct qyi_stats *stats)
 {
-    qyi_put_left(text, "work", 2 + NAME_COLUMN);
-    qyi_put_right(text, "count", BYTES_COLUMN);
-    qyi_put(text, "\n");
+    put_counters_head(text, "work");
     put_counter(text, "calls", qyi_stats_calls(stats), "blocks handed out, by malloc and its relatives");
     put_counter(text, "  large", stats->large_calls, "of these, blocks too large for a slab");
     put_counter(text, "refills", stats->refills, "of a magazine that was empty, from slabs");
@@ -123,9 +128,7 @@ static void put_references(struct qyi_text *text, const struct qyi_stats *stats)
     }
     if (stats->counted_slabs == 0 && stats->shared_blocks == 0 && tracked.blocks == 0)
         return;
-    qyi_put_left(text, "references", 2 + NAME_COLUMN);
-    qyi_put_right(text, "count", BYTES_COLUMN);
-    qyi_put(text, "\n");
+    put_counters_head(text, "references");
     put_counter(text, "shared blocks", stats->shared_blocks, "with more than one reference");
     put_counter(text, "  extra", stats->extra_references, "references to these, beyond the first of each");
     put_counter(text, "  pinned bytes", stats->pinned_bytes, "of these blocks");
@@ -144,9 +147,7 @@ static void put_pools(struct qyi_text *text, const struct qyi_stats_pools *pools
 {
     if (pools->pools == 0)
         return;
-    qyi_put_left(text, "pools", 2 + NAME_COLUMN);
-    qyi_put_right(text, "count", BYTES_COLUMN);
-    qyi_put(text, "\n");
+    put_counters_head(text, "pools");
     put_counter(text, "pools", pools->pools, "of objects and of buffers");
     put_counter(text, "objects", pools->objects, "that exist, in use or idle");
     put_counter(text, "  in use", pools->in_use, "of these");

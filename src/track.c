@@ -444,15 +444,22 @@ void qyi_track_released(void *start, const void *p, uint32_t count, bool by_free
         qyi_fatal_pointer(by_free ? "free" : "qy_release", p, 0, "released more often than retained");
 }
 
+/* The first block around p that is remembered, live or dead; NULL. */
+static struct qyi_tracked *around(const void *p)
+{
+    for (uint32_t number = 1; number <= track.blocks.count; number++) {
+        struct qyi_tracked *block = block_at(number);
+        if ((uintptr_t)p - block->start < block->bytes)
+            return block;
+    }
+    return NULL;
+}
+
 bool qyi_track_released_gone(const void *p, uint32_t count)
 {
     const qyi_site site = qyi_site_here();
-    struct qyi_tracked *block = NULL;
     qyi_lock(&track.lock);
-    for (uint32_t number = 1; number <= track.blocks.count && block == NULL; number++) {
-        if ((uintptr_t)p - block_at(number)->start < block_at(number)->bytes)
-            block = block_at(number);
-    }
+    struct qyi_tracked *block = around(p);
     if (block != NULL)
         note_release(block, site, count);
     qyi_unlock(&track.lock);
@@ -556,14 +563,10 @@ uint32_t qyi_track_block_count(void)
 
 bool qyi_track_find(const void *p, struct qyi_tracked *found)
 {
-    for (uint32_t number = 1; number <= track.blocks.count; number++) {
-        const struct qyi_tracked *block = block_at(number);
-        if ((uintptr_t)p - block->start < block->bytes) {
-            *found = *block;
-            return true;
-        }
-    }
-    return false;
+    const struct qyi_tracked *block = around(p);
+    if (block != NULL)
+        *found = *block;
+    return block != NULL;
 }
 
 const struct qyi_tracked *qyi_track_block(uint32_t number)

@@ -10,9 +10,9 @@
  *            address one past the end belongs to the neighbour, so a slice of length 0 has nothing to point to.
  * Threads    any, at any time, but not in signal handlers. The order is that of every reference count: what an owner did
  *            to the bytes before it released them comes before what the last owner, or the next user of the memory, does.
- * Errors     memory that is not Quarry's and not registered is EINVAL, and so is an address of Quarry's where nothing is allocated
- *            (where nobody would be told, as by qy_slice_drop(), and for buffers that are tracked, this ends the process). More than 2^31 references to
- *            one block end the process with one line that names it.
+ * Errors     memory that is not Quarry's and not registered is EINVAL, and so is an address of Quarry's where nothing is
+ *            allocated; where nobody would be told, as by qy_slice_drop(), and for buffers that are tracked, that ends the
+ *            process instead. More than 2^31 references to one block end the process with one line that names it.
  *
  * Of the same kind, and worth knowing: page_frag_free() of Linux and BackupRefPtr of Chromium find a count from an interior
  * pointer; Rust's bytes, DPDK's mbufs and FFmpeg's AVBufferRef share bytes by count.
